@@ -1,0 +1,162 @@
+// The device: opened once, owned by the caller, closed by the caller. SPEC T-1, T-3.
+//
+// Errors that the device reports on its own time are kept and thrown by the next read(), with the label of the
+// kernel or tensor that caused them.
+
+import { type DawnDoor, openDawn } from './dawn.ts';
+import { GpuError } from './errors.ts';
+import { type Commands, createCommands, forgetStorage, submit } from './kernel.ts';
+import { createMemory, type Memory, trim } from './memory.ts';
+
+export interface GpuOptions {
+  /** Part of the name of the adapter to use, as Dawn lists it; by default the fastest one. */
+  readonly adapterName?: string;
+  /** Bytes that tensors may occupy on a software adapter; by default 70 % of the memory that is there. */
+  readonly memoryBudgetBytes?: number;
+}
+
+export interface AdapterSummary {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  readonly description: string;
+  readonly software: boolean;
+}
+
+export interface Gpu {
+  readonly device: GPUDevice;
+  readonly adapter: AdapterSummary;
+  readonly features: ReadonlySet<string>;
+  readonly memory: Memory;
+  readonly commands: Commands;
+  readonly mapping: Set<GPUBuffer>; // Dawn dies if a buffer is collected while it is being mapped
+  readonly napping: boolean; //        whether waiting must not poll at full speed (Dawn in Node)
+  /** Notes an error; the next read throws it. Only the first one counts: the others follow from it. */
+  fail(message: string): void;
+  /** Throws what has gone wrong since the last check. */
+  check(): Promise<void>;
+  /** Waits for the work submitted so far and frees the device. A second call does nothing. */
+  close(): void;
+}
+
+/**
+ * Opens the adapter that suits heavy work best, with all the limits it has, and keeps it referenced for as long as the
+ * process lives: Dawn crashes when its objects are collected too early.
+ * Throws GpuError, with the line that helps on this system, if there is none.
+ */
+export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
+  const door = await openDawn(options.adapterName === undefined ? {} : { adapterName: options.adapterName });
+  const device = await door.adapter.requestDevice({
+    requiredFeatures: wantedFeatures(door.adapter),
+    requiredLimits: allLimits(door.adapter),
+  });
+  return wrapDevice(door, device, options);
+}
+
+function wantedFeatures(adapter: GPUAdapter): GPUFeatureName[] {
+  const wanted: GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
+  return wanted.filter((feature) => adapter.features.has(feature));
+}
+
+function allLimits(adapter: GPUAdapter): Record<string, number> {
+  const limits: Record<string, number> = {};
+  for (const name in adapter.limits) {
+    const value: unknown = Reflect.get(adapter.limits, name);
+    if (typeof value === 'number') limits[name] = value;
+  }
+  return limits;
+}
+
+function wrapDevice(door: DawnDoor, device: GPUDevice, options: GpuOptions): Gpu {
+  let failure: string | null = null;
+  let lost: string | null = null;
+  let closed = false;
+  const fail = (message: string): void => {
+    failure ??= message;
+  };
+  device.addEventListener('uncapturederror', (event) => {
+    event.preventDefault();
+    fail(event.error.message);
+  });
+  device.lost.then(({ reason, message }) => {
+    lost = `the device was lost (${reason}${message === '' ? '' : `: ${message}`})`;
+  });
+
+  const commands = createCommands(device);
+  const budget = door.adapter.info.isFallbackAdapter
+    ? (options.memoryBudgetBytes ?? door.memoryBudgetBytes)
+    : null;
+  const memory = createMemory(device, budget, (storage) => forgetStorage(commands, storage), fail);
+  const info = door.adapter.info;
+
+  const gpu: Gpu = {
+    device,
+    adapter: {
+      vendor: info.vendor,
+      architecture: info.architecture,
+      device: info.device,
+      description: info.description,
+      software: info.isFallbackAdapter,
+    },
+    features: new Set(device.features),
+    memory,
+    commands,
+    mapping: new Set(),
+    napping: door.inNode,
+    fail,
+    async check() {
+      await Promise.all(commands.checks);
+      const message = commands.compileErrors[0] ?? failure;
+      commands.compileErrors.length = 0;
+      failure = null;
+      if (closed) throw new GpuError('gpu: expected an open device, got a closed one');
+      if (message !== null) throw new GpuError(message);
+      if (lost !== null) throw new GpuError(`gpu: expected a device, but ${lost}`);
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      removeExitHook();
+      trim(memory);
+      device.destroy();
+    },
+  };
+  // lavapipe's threads race the exit handlers of the process unless the device is destroyed first.
+  const removeExitHook = door.inNode ? onProcessExit(() => device.destroy()) : () => undefined;
+  return gpu;
+}
+
+function onProcessExit(action: () => void): () => void {
+  process.once('exit', action);
+  return () => process.removeListener('exit', action);
+}
+
+/** Waits until the work dispatched so far is done. Reads nothing back; for measuring time. */
+export async function finish(gpu: Gpu): Promise<void> {
+  submit(gpu);
+  await settled(gpu, gpu.device.queue.onSubmittedWorkDone());
+  await gpu.check();
+}
+
+const SPIN_MS = 2;
+const NAP_MS = 0.5;
+
+/**
+ * Awaits a promise of the device. Dawn in Node polls without a pause while one is pending, which takes a core away from
+ * a software adapter: after the first 2 ms this sleeps half a millisecond between two turns of the event loop.
+ */
+export async function settled<T>(gpu: Gpu, promise: Promise<T>): Promise<T> {
+  if (!gpu.napping) return promise;
+  let pending = true;
+  const done = (): void => {
+    pending = false;
+  };
+  promise.then(done, done);
+  const bed = new Int32Array(new SharedArrayBuffer(4));
+  const start = performance.now();
+  while (pending) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (pending && performance.now() - start > SPIN_MS) Atomics.wait(bed, 0, 0, NAP_MS);
+  }
+  return promise;
+}

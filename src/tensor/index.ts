@@ -1,0 +1,33 @@
+// The tensor library by itself.
+
+export { FileError, GpuError, ShapeError } from './errors.ts';
+export { type AdapterSummary, finish, type Gpu, type GpuOptions, openGpu } from './gpu.ts';
+export { type Kernel, runKernel, u32, wgsl } from './kernel.ts';
+export { tidy } from './memory.ts';
+export { gelu, quickGelu, silu } from './ops/activation.ts';
+export { type AttentionOptions, attention, attentionProbs } from './ops/attention.ts';
+export { add, addRows, multiply, scale } from './ops/elementwise.ts';
+export { gatherIndices, gatherRows, lookup } from './ops/gather.ts';
+export { groupMean } from './ops/group-mean.ts';
+export { complement, countMembers, gridPositions, shiftIndices } from './ops/index-math.ts';
+export { concat, permute, repeatRows, slice } from './ops/layout.ts';
+export { type Linear, linear, matmul, matmulTransposed } from './ops/matmul.ts';
+export { layerNorm, type Norm, normalizeRows, rmsNorm } from './ops/normalize.ts';
+export { patchConvolution, patches } from './ops/patches.ts';
+export { argmax, meanAxis, sumAxis, topTwoGap } from './ops/reduce.ts';
+export { type RopeTable, rope, ropeTable } from './ops/rope.ts';
+export { causalSoftmax, softmax } from './ops/softmax.ts';
+export { topKIndices } from './ops/top-k.ts';
+export {
+  type AnyTensor,
+  dims,
+  dispose,
+  elementCount,
+  type IndexTensor,
+  indexTensor,
+  read,
+  readAll,
+  reshape,
+  type Tensor,
+  tensor,
+} from './tensor.ts';

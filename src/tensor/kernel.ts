@@ -1,0 +1,295 @@
+// Running a kernel: one pipeline per kernel, one bind group per kernel and buffers, batched dispatches. SPEC T-3.
+//
+// The text of a kernel is a constant: sizes travel in a uniform Params of u32 and f32 scalars, so that one pipeline
+// serves all shapes. Binding 0 is params, then come the inputs in argument order, then the one output.
+//
+// The Params of a batch lie one behind the other in an arena that is written once before the batch is submitted; a
+// dispatch says where its own begin by a dynamic offset.
+
+import { GpuError } from './errors.ts';
+import type { Gpu } from './gpu.ts';
+import { allocate, type Storage } from './memory.ts';
+import type { AnyTensor } from './tensor.ts';
+import { bufferUsage, computeStage } from './webgpu-flags.ts';
+
+export interface Kernel {
+  readonly name: string;
+  readonly code: string;
+}
+
+/** Marks a string as WGSL for editors; the value is the text itself. */
+export function wgsl(parts: TemplateStringsArray, ...functions: string[]): string {
+  return String.raw({ raw: parts }, ...functions);
+}
+
+/** WGSL: the number of an invocation when the workgroups of 64 fill a grid row by row. */
+export const flatIndex: string = wgsl`
+    fn flatIndex(id: vec3u, groups: vec3u) -> u32 { return id.x + id.y * groups.x * 64u; }
+`;
+
+/** WGSL: the number of a workgroup when the workgroups fill a grid row by row. */
+export const flatGroup: string = wgsl`
+    fn flatGroup(group: vec3u, groups: vec3u) -> u32 { return group.x + group.y * groups.x; }
+`;
+
+/** WGSL: sum and maximum over the 64 invocations of a workgroup, as a tree: the order never varies. */
+export const groupReduce: string = wgsl`
+    var<workgroup> partial: array<f32, 64>;
+
+    fn groupSum(lane: u32, value: f32) -> f32 {
+      workgroupBarrier();
+      partial[lane] = value;
+      for (var half = 32u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (lane < half) { partial[lane] += partial[lane + half]; }
+      }
+      workgroupBarrier();
+      return partial[0];
+    }
+
+    fn groupMax(lane: u32, value: f32) -> f32 {
+      workgroupBarrier();
+      partial[lane] = value;
+      for (var half = 32u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (lane < half) { partial[lane] = max(partial[lane], partial[lane + half]); }
+      }
+      workgroupBarrier();
+      return partial[0];
+    }
+`;
+
+export interface Scalar {
+  readonly type: 'u32' | 'f32';
+  readonly value: number;
+}
+
+export function u32(value: number): Scalar {
+  if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) {
+    throw new RangeError(`u32: expected an integer from 0 to 4294967295, got ${value}`);
+  }
+  return { type: 'u32', value };
+}
+
+export function f32(value: number): Scalar {
+  return { type: 'f32', value };
+}
+
+export interface Dispatch {
+  readonly params: readonly Scalar[]; // in the order of the kernel's Params
+  readonly inputs: readonly AnyTensor[];
+  readonly output: AnyTensor;
+  readonly groups: number; // workgroups, laid out as rows of at most 65,535
+}
+
+const SLOT_BYTES = 256; // the largest alignment that an adapter may ask of a dynamic offset
+const PARAMS_BYTES = 64;
+const SLOTS = 256;
+const DISPATCHES_PER_SUBMIT = 64;
+const MAX_GROUPS_PER_AXIS = 65535;
+const MOST_BIND_GROUPS = 4096; // then the cache begins anew: a growing key-value cache always brings new ones
+
+/** The state between two submits, and what outlives them: pipelines, layouts, bind groups. */
+export interface Commands {
+  readonly pipelines: Map<Kernel, GPUComputePipeline>;
+  readonly layouts: Map<number, { bindGroup: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>;
+  readonly bindGroups: Map<string, GPUBindGroup>;
+  readonly bindGroupsOfStorage: Map<number, string[]>;
+  readonly arena: GPUBuffer;
+  readonly arenaBytes: ArrayBuffer;
+  readonly checks: Set<Promise<void>>; // compilation results that read() waits for
+  readonly compileErrors: string[]; //    reported first: invalid dispatches follow from them
+  encoder: GPUCommandEncoder | null;
+  pass: GPUComputePassEncoder | null;
+  boundKernel: Kernel | null;
+  dispatchCount: number;
+}
+
+export function createCommands(device: GPUDevice): Commands {
+  const size = SLOT_BYTES * SLOTS;
+  const usage = bufferUsage.uniform | bufferUsage.copyTarget;
+  return {
+    pipelines: new Map(),
+    layouts: new Map(),
+    bindGroups: new Map(),
+    bindGroupsOfStorage: new Map(),
+    arena: device.createBuffer({ label: 'params', size, usage }),
+    arenaBytes: new ArrayBuffer(size),
+    checks: new Set(),
+    compileErrors: [],
+    encoder: null,
+    pass: null,
+    boundKernel: null,
+    dispatchCount: 0,
+  };
+}
+
+/** Appends one dispatch to the batch. Nothing to do (`groups` = 0) is not dispatched. Returns the output. */
+export function runKernel<T extends AnyTensor>(gpu: Gpu, kernel: Kernel, work: Dispatch & { output: T }): T {
+  if (work.groups === 0) return work.output;
+  for (const tensor of [...work.inputs, work.output]) {
+    if (tensor.gpu !== gpu)
+      throw new GpuError(`${kernel.name}: expected tensors of one device, got two devices`);
+    if (!gpu.memory.live.has(tensor)) {
+      throw new GpuError(
+        `${kernel.name}: expected live tensors, got a disposed one [${tensor.shape.join(', ')}]`,
+      );
+    }
+  }
+  const { commands } = gpu;
+  const pass = openPass(gpu);
+  if (commands.boundKernel !== kernel) {
+    pass.setPipeline(pipelineOf(gpu, kernel, work.inputs.length));
+    commands.boundKernel = kernel;
+  }
+  const storages = [...work.inputs, work.output].map((tensor) => tensor.storage);
+  pass.setBindGroup(0, bindGroupOf(gpu, storages), [writeParams(commands, work.params)]);
+  const columns = Math.min(work.groups, MAX_GROUPS_PER_AXIS);
+  pass.dispatchWorkgroups(columns, Math.ceil(work.groups / columns));
+  if (++commands.dispatchCount === DISPATCHES_PER_SUBMIT) submit(gpu);
+  return work.output;
+}
+
+function openPass(gpu: Gpu): GPUComputePassEncoder {
+  const { commands, device } = gpu;
+  commands.encoder ??= device.createCommandEncoder();
+  if (commands.pass === null) {
+    commands.pass = commands.encoder.beginComputePass();
+    commands.boundKernel = null;
+  }
+  return commands.pass;
+}
+
+function writeParams(commands: Commands, params: readonly Scalar[]): number {
+  const offset = commands.dispatchCount * SLOT_BYTES;
+  const view = new DataView(commands.arenaBytes, offset, PARAMS_BYTES);
+  params.forEach(({ type, value }, i) => {
+    if (type === 'u32') view.setUint32(4 * i, value, true);
+    else view.setFloat32(4 * i, value, true);
+  });
+  return offset;
+}
+
+/** Copies the first `bytes` of a storage into `target`, behind all that has been dispatched so far. */
+export function copyOut(
+  gpu: Gpu,
+  source: Storage,
+  target: GPUBuffer,
+  targetOffset: number,
+  bytes: number,
+): void {
+  const { commands, device } = gpu;
+  endPass(commands);
+  commands.encoder ??= device.createCommandEncoder();
+  commands.encoder.copyBufferToBuffer(source.buffer, 0, target, targetOffset, bytes);
+}
+
+/** Sends the batch to the queue. */
+export function submit(gpu: Gpu): void {
+  const { commands, device } = gpu;
+  if (commands.encoder === null) return;
+  endPass(commands);
+  device.queue.writeBuffer(commands.arena, 0, commands.arenaBytes, 0, commands.dispatchCount * SLOT_BYTES);
+  device.queue.submit([commands.encoder.finish()]);
+  commands.encoder = null;
+  commands.dispatchCount = 0;
+}
+
+function endPass(commands: Commands): void {
+  commands.pass?.end();
+  commands.pass = null;
+}
+
+/** Writes `data` into a storage. The batch goes first: it may still read what the pooled buffer held. */
+export function upload(gpu: Gpu, data: Float32Array | Uint32Array, who: string): Storage {
+  const storage = allocate(gpu.memory, data.byteLength, who);
+  submit(gpu);
+  // Dawn crashes on views of a SharedArrayBuffer, which the types do not exclude.
+  const bytes = data.buffer instanceof ArrayBuffer ? data : data.slice();
+  gpu.device.queue.writeBuffer(
+    storage.buffer,
+    0,
+    bytes as Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
+  );
+  return storage;
+}
+
+function layoutOf(
+  gpu: Gpu,
+  inputCount: number,
+): { bindGroup: GPUBindGroupLayout; pipeline: GPUPipelineLayout } {
+  const { commands, device } = gpu;
+  const cached = commands.layouts.get(inputCount);
+  if (cached !== undefined) return cached;
+  const visibility = computeStage;
+  const entries: GPUBindGroupLayoutEntry[] = [
+    {
+      binding: 0,
+      visibility,
+      buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: PARAMS_BYTES },
+    },
+  ];
+  for (let i = 1; i <= inputCount; i++)
+    entries.push({ binding: i, visibility, buffer: { type: 'read-only-storage' } });
+  entries.push({ binding: inputCount + 1, visibility, buffer: { type: 'storage' } });
+  const bindGroup = device.createBindGroupLayout({ entries });
+  const layout = { bindGroup, pipeline: device.createPipelineLayout({ bindGroupLayouts: [bindGroup] }) };
+  commands.layouts.set(inputCount, layout);
+  return layout;
+}
+
+function pipelineOf(gpu: Gpu, kernel: Kernel, inputCount: number): GPUComputePipeline {
+  const { commands, device } = gpu;
+  const cached = commands.pipelines.get(kernel);
+  if (cached !== undefined) return cached;
+  device.pushErrorScope('validation');
+  const module = device.createShaderModule({ label: kernel.name, code: kernel.code });
+  const layout = layoutOf(gpu, inputCount).pipeline;
+  const pipeline = device.createComputePipeline({
+    label: kernel.name,
+    layout,
+    compute: { module, entryPoint: 'main' },
+  });
+  const check = device.popErrorScope().then(
+    (error) => {
+      commands.checks.delete(check);
+      if (error !== null)
+        gpu.fail(`kernel ${kernel.name}: expected WGSL that compiles, got ${error.message}`);
+    },
+    () => undefined, // the device went away; its own promise tells
+  );
+  commands.checks.add(check);
+  commands.pipelines.set(kernel, pipeline);
+  return pipeline;
+}
+
+function bindGroupOf(gpu: Gpu, storages: readonly Storage[]): GPUBindGroup {
+  const { commands, device } = gpu;
+  const key = `${storages.length}:${storages.map((storage) => storage.id).join(',')}`;
+  const cached = commands.bindGroups.get(key);
+  if (cached !== undefined) return cached;
+  const bindGroup = device.createBindGroup({
+    layout: layoutOf(gpu, storages.length - 1).bindGroup,
+    entries: [
+      { binding: 0, resource: { buffer: commands.arena, size: PARAMS_BYTES } },
+      ...storages.map(({ buffer }, i) => ({ binding: i + 1, resource: { buffer } })),
+    ],
+  });
+  if (commands.bindGroups.size >= MOST_BIND_GROUPS) {
+    commands.bindGroups.clear();
+    commands.bindGroupsOfStorage.clear();
+  }
+  commands.bindGroups.set(key, bindGroup);
+  for (const { id } of storages) {
+    const keys = commands.bindGroupsOfStorage.get(id);
+    if (keys === undefined) commands.bindGroupsOfStorage.set(id, [key]);
+    else keys.push(key);
+  }
+  return bindGroup;
+}
+
+/** Drops the bind groups that name a storage, before its buffer is destroyed. */
+export function forgetStorage(commands: Commands, storage: Storage): void {
+  for (const key of commands.bindGroupsOfStorage.get(storage.id) ?? []) commands.bindGroups.delete(key);
+  commands.bindGroupsOfStorage.delete(storage.id);
+}

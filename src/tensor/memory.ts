@@ -1,0 +1,190 @@
+// GPU memory: a pool of buffers, and tidy(), which gives back what a block of work left behind. SPEC T-4.
+//
+// V8 does not know how large a GPU buffer is, so nothing here is left to the garbage collector: a tensor holds
+// one share of a storage, the last share returns the storage to the free list of its size class, and a buffer
+// is destroyed only when memory runs short or the device is closed.
+
+import { GpuError } from './errors.ts';
+import type { Gpu } from './gpu.ts';
+import { bufferUsage } from './webgpu-flags.ts';
+
+/** A buffer that tensors share. Reshaping shares it, too: tensors never change. */
+export interface Storage {
+  readonly id: number; //       names the buffer in the keys of cached bind groups
+  readonly buffer: GPUBuffer;
+  readonly capacity: number; // bytes, a size class
+  shares: number;
+}
+
+/** Anything that owns a share of a storage. */
+export interface Owner {
+  readonly storage: Storage;
+}
+
+export interface Memory {
+  readonly device: GPUDevice;
+  readonly budgetBytes: number | null;
+  readonly free: Map<number, Storage[]>;
+  readonly live: Set<Owner>;
+  readonly scopes: Set<Owner>[];
+  readonly onDestroy: (storage: Storage) => void;
+  readonly onOutOfMemory: (message: string) => void;
+  nextId: number;
+  allocatedBytes: number; // live and pooled
+  pooledBytes: number;
+  buffersMade: number;
+}
+
+export function createMemory(
+  device: GPUDevice,
+  budgetBytes: number | null,
+  onDestroy: (storage: Storage) => void,
+  onOutOfMemory: (message: string) => void,
+): Memory {
+  return {
+    device,
+    budgetBytes,
+    free: new Map(),
+    live: new Set(),
+    scopes: [],
+    onDestroy,
+    onOutOfMemory,
+    nextId: 0,
+    allocatedBytes: 0,
+    pooledBytes: 0,
+    buffersMade: 0,
+  };
+}
+
+/**
+ * The size that a request of `bytes` is rounded up to: four classes in each octave, at least 256 bytes. Few sizes
+ * make reuse likely although a growing key-value cache asks for a new size at every step; at most a fifth of a
+ * buffer is slack.
+ */
+export function sizeClass(bytes: number): number {
+  const octave = 2 ** Math.floor(Math.log2(Math.max(bytes, 256)));
+  const step = Math.max(octave / 4, 256);
+  return Math.ceil(Math.max(bytes, 256) / step) * step;
+}
+
+/** Takes a storage of at least `bytes` from the pool, or makes one. Throws GpuError if memory does not suffice. */
+export function allocate(memory: Memory, bytes: number, who: string): Storage {
+  const capacity = sizeClass(bytes);
+  const pooled = memory.free.get(capacity)?.pop();
+  if (pooled !== undefined) {
+    memory.pooledBytes -= capacity;
+    return pooled;
+  }
+  checkRoom(memory, capacity, who);
+  const buffer = createBuffer(memory, capacity, who);
+  memory.allocatedBytes += capacity;
+  memory.buffersMade++;
+  return { id: memory.nextId++, buffer, capacity, shares: 0 };
+}
+
+function checkRoom(memory: Memory, capacity: number, who: string): void {
+  const { maxBufferSize, maxStorageBufferBindingSize } = memory.device.limits;
+  const largest = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  if (capacity > largest) {
+    throw new GpuError(
+      `${who}: expected a buffer of at most ${mebibytes(largest)}, got ${mebibytes(capacity)}`,
+    );
+  }
+  if (memory.budgetBytes === null) return;
+  if (memory.allocatedBytes + capacity > memory.budgetBytes) trim(memory);
+  if (memory.allocatedBytes + capacity > memory.budgetBytes) {
+    throw new GpuError(
+      `${who}: expected at most ${mebibytes(memory.budgetBytes)} in use on this software adapter, got ` +
+        `${mebibytes(memory.allocatedBytes)} in use and ${mebibytes(capacity)} asked for`,
+    );
+  }
+}
+
+const LARGE = 16 * 2 ** 20;
+
+function createBuffer(memory: Memory, size: number, who: string): GPUBuffer {
+  const { device } = memory;
+  const usage = bufferUsage.storage | bufferUsage.copySource | bufferUsage.copyTarget;
+  if (size < LARGE) return device.createBuffer({ label: who, size, usage });
+  device.pushErrorScope('out-of-memory');
+  const buffer = device.createBuffer({ label: who, size, usage });
+  device.popErrorScope().then(
+    (error) => {
+      if (error !== null)
+        memory.onOutOfMemory(`${who}: expected room for ${mebibytes(size)}, got ${error.message}`);
+    },
+    () => undefined, // the device went away; its own promise tells
+  );
+  return buffer;
+}
+
+/** Destroys every pooled buffer. Their memory comes back with the next submit. */
+export function trim(memory: Memory): void {
+  for (const storages of memory.free.values()) {
+    for (const storage of storages) {
+      memory.onDestroy(storage);
+      storage.buffer.destroy();
+      memory.allocatedBytes -= storage.capacity;
+    }
+  }
+  memory.free.clear();
+  memory.pooledBytes = 0;
+}
+
+/** Counts `owner` in, as one more share of its storage, in the innermost tidy block. */
+export function own(memory: Memory, owner: Owner): void {
+  owner.storage.shares++;
+  memory.live.add(owner);
+  memory.scopes.at(-1)?.add(owner);
+}
+
+/** Gives the share of `owner` back. A second call does nothing. */
+export function disown(memory: Memory, owner: Owner): void {
+  if (!memory.live.delete(owner)) return;
+  memory.scopes.at(-1)?.delete(owner);
+  const { storage } = owner;
+  if (--storage.shares > 0) return;
+  const storages = memory.free.get(storage.capacity);
+  if (storages === undefined) memory.free.set(storage.capacity, [storage]);
+  else storages.push(storage);
+  memory.pooledBytes += storage.capacity;
+}
+
+/**
+ * Runs `block`, and frees every tensor that it made and did not return. What it returns may be a tensor or records
+ * and arrays of tensors, of any depth; the surrounding tidy block, if there is one, becomes their owner.
+ */
+export function tidy<T>(gpu: Gpu, block: () => T): T {
+  const { memory } = gpu;
+  const made = new Set<Owner>();
+  memory.scopes.push(made);
+  const kept = new Set<unknown>();
+  try {
+    const result = block();
+    if (result instanceof Promise)
+      throw new TypeError('tidy: expected a block that ends at once, got a promise');
+    collectOwners(result, kept);
+    return result;
+  } catch (error) {
+    kept.clear();
+    throw error;
+  } finally {
+    memory.scopes.pop();
+    for (const owner of made) {
+      if (kept.has(owner)) memory.scopes.at(-1)?.add(owner);
+      else disown(memory, owner);
+    }
+  }
+}
+
+/** Finds every tensor in records and arrays of any depth. */
+export function collectOwners(value: unknown, into: Set<unknown>): void {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || into.has(value)) return;
+  into.add(value);
+  if ('storage' in value && 'shape' in value) return;
+  for (const part of Object.values(value)) collectOwners(part, into);
+}
+
+export function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}

@@ -1,0 +1,44 @@
+// Scaled dot-product attention. SPEC T-9.
+//
+//     y[h] = softmax(q[h] k[g]ᵀ) v[g]      g = ⌊h / (H / G)⌋: H query heads share G key heads
+//
+//   B sequences   H query heads   G key heads   T queries   L keys   D channels per head
+//
+// The queries come scaled. Three kernels: scores, softmax, weighted sum. attentionProbs hands out the rows that a
+// caller reads, which VisionZip does with the CLS row; attention keeps none.
+
+import { tidy } from '../memory.ts';
+import { dims, reshape, type Tensor } from '../tensor.ts';
+import { matmul, matmulTransposed } from './matmul.ts';
+import { causalSoftmax, softmax } from './softmax.ts';
+
+export interface AttentionOptions {
+  /** Query t of T sees only the keys up to its own place, L − T + t. */
+  readonly causal: boolean;
+}
+
+/** queries [B, H, T, D] (scaled), keys [B, G, L, D] → probabilities [B, H, T, L]. Throws ShapeError. */
+export function attentionProbs(queries: Tensor, keys: Tensor, options: AttentionOptions): Tensor {
+  const { B, H, T, D } = dims(queries, 'queries [B, H, T, D]');
+  const { G, L } = dims(keys, 'keys [B, G, L, D]', { B, D });
+  return tidy(queries.gpu, () => {
+    const flatQueries = reshape(queries, [B * H, T, D]); //   [B · H, T, D]
+    const flatKeys = reshape(keys, [B * G, L, D]); //         [B · G, L, D]
+    const scores = matmulTransposed(flatQueries, flatKeys); // [B · H, T, L]
+    const probs = options.causal ? causalSoftmax(scores) : softmax(scores); // [B · H, T, L]
+    return reshape(probs, [B, H, T, L]); // [B, H, T, L]
+  });
+}
+
+/** queries [B, H, T, D] (scaled), keys and values [B, G, L, D] → [B, H, T, D]. Throws ShapeError. */
+export function attention(queries: Tensor, keys: Tensor, values: Tensor, options: AttentionOptions): Tensor {
+  const { B, H, T, D } = dims(queries, 'queries [B, H, T, D]');
+  const { G, L } = dims(keys, 'keys [B, G, L, D]', { B, D });
+  dims(values, 'values [B, G, L, D]', { B, G, L, D });
+  return tidy(queries.gpu, () => {
+    const probs = attentionProbs(queries, keys, options); //   [B, H, T, L]
+    const flatProbs = reshape(probs, [B * H, T, L]); //        [B · H, T, L]
+    const flatValues = reshape(values, [B * G, L, D]); //      [B · G, L, D]
+    return reshape(matmul(flatProbs, flatValues), [B, H, T, D]); // [B, H, T, D]
+  });
+}

@@ -1,0 +1,173 @@
+// Moving elements: concat, slice, permute, repeat. SPEC T-16.
+//
+//     concat       inputs one behind the other along an axis
+//     slice        the part from begin to end (exclusive) of an axis
+//     permute      axis i of the result is axis order[i] of x
+//     repeatRows   y[b] = x for each of B copies
+//
+// One invocation owns one element; bits are copied, whatever they mean, so the kernels serve both kinds of tensor.
+// concat writes each input with a dispatch of its own into the one output.
+
+import { ShapeError } from '../errors.ts';
+import { flatIndex, type Kernel, runKernel, u32, wgsl } from '../kernel.ts';
+import { type AnyTensor, elementCount, empty, emptyIndices } from '../tensor.ts';
+
+const spliceKernel: Kernel = {
+  name: 'splice',
+  code: wgsl`
+    // Copies count elements in runs: run r begins at fromFirst + r · fromStride and goes to toFirst + r · toStride.
+    struct Params { count: u32, run: u32, fromFirst: u32, fromStride: u32, toFirst: u32, toStride: u32 }
+
+    @group(0) @binding(0) var<uniform> params: Params;
+    @group(0) @binding(1) var<storage, read> x: array<u32>;
+    @group(0) @binding(2) var<storage, read_write> y: array<u32>;
+
+    ${flatIndex}
+
+    @compute @workgroup_size(64)
+    fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+      let i = flatIndex(id, groups);
+      if (i >= params.count) { return; }
+      let r = i / params.run;
+      let k = i % params.run;
+      y[params.toFirst + r * params.toStride + k] = x[params.fromFirst + r * params.fromStride + k];
+    }
+  `,
+};
+
+const permuteKernel: Kernel = {
+  name: 'permute',
+  code: wgsl`
+    // length: axes of y, padded in front to four; stride: step in x for one step along that axis of y.
+    struct Params {
+      count: u32,
+      length1: u32, length2: u32, length3: u32,
+      stride0: u32, stride1: u32, stride2: u32, stride3: u32,
+    }
+
+    @group(0) @binding(0) var<uniform> params: Params;
+    @group(0) @binding(1) var<storage, read> x: array<u32>;        // [count]
+    @group(0) @binding(2) var<storage, read_write> y: array<u32>;  // [count]
+
+    ${flatIndex}
+
+    @compute @workgroup_size(64)
+    fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+      let i = flatIndex(id, groups);
+      if (i >= params.count) { return; }
+      var rest = i;
+      let i3 = rest % params.length3;
+      rest /= params.length3;
+      let i2 = rest % params.length2;
+      rest /= params.length2;
+      let i1 = rest % params.length1;
+      let i0 = rest / params.length1;
+      y[i] = x[i0 * params.stride0 + i1 * params.stride1 + i2 * params.stride2 + i3 * params.stride3];
+    }
+  `,
+};
+
+function emptyLikeKind<T extends AnyTensor>(x: T, shape: readonly number[], who: string): T {
+  return (x.dtype === 'f32' ? empty(x.gpu, shape, who) : emptyIndices(x.gpu, shape, who)) as T;
+}
+
+function axisLength(who: string, x: AnyTensor, axis: number): number {
+  const length = x.shape[axis];
+  if (length === undefined) {
+    throw new ShapeError(`${who}: expected an axis of [${x.shape.join(', ')}], got axis ${axis}`);
+  }
+  return length;
+}
+
+/** One behind the other along `axis`; the other axes are equal, otherwise ShapeError. At least one input. */
+export function concat<T extends AnyTensor>(inputs: readonly [T, ...T[]], axis: number): T {
+  const [first] = inputs;
+  let total = 0;
+  for (const x of inputs) {
+    total += axisLength('concat', x, axis);
+    const fits =
+      x.shape.length === first.shape.length && x.shape.every((n, a) => a === axis || n === first.shape[a]);
+    if (!fits) {
+      throw new ShapeError(
+        `concat: expected all but axis ${axis} like [${first.shape.join(', ')}], got [${x.shape.join(', ')}]`,
+      );
+    }
+  }
+  const inner = elementCount(first.shape.slice(axis + 1));
+  const output = emptyLikeKind(first, first.shape.with(axis, total), 'concat');
+  let begin = 0;
+  for (const x of inputs) {
+    const run = axisLength('concat', x, axis) * inner;
+    copyRuns(x, output, run, { first: 0, stride: run }, { first: begin, stride: total * inner });
+    begin += run;
+  }
+  return output;
+}
+
+/** The part of `x` from `begin` up to `end` along `axis`. Throws RangeError unless 0 ≤ begin ≤ end ≤ length. */
+export function slice<T extends AnyTensor>(x: T, axis: number, begin: number, end: number): T {
+  const length = axisLength('slice', x, axis);
+  if (!Number.isInteger(begin) || !Number.isInteger(end) || begin < 0 || end < begin || end > length) {
+    throw new RangeError(`slice: expected 0 <= begin <= end <= ${length}, got ${begin} and ${end}`);
+  }
+  const inner = elementCount(x.shape.slice(axis + 1));
+  const output = emptyLikeKind(x, x.shape.with(axis, end - begin), 'slice');
+  const run = (end - begin) * inner;
+  copyRuns(x, output, run, { first: begin * inner, stride: length * inner }, { first: 0, stride: run });
+  return output;
+}
+
+/** `copies` times `x`, along a new first axis: x [...] → [copies, ...]. */
+export function repeatRows<T extends AnyTensor>(x: T, copies: number): T {
+  const run = elementCount(x.shape);
+  const output = emptyLikeKind(x, [copies, ...x.shape], 'repeatRows');
+  copyRuns(x, output, run, { first: 0, stride: 0 }, { first: 0, stride: run });
+  return output;
+}
+
+interface Runs {
+  readonly first: number;
+  readonly stride: number;
+}
+
+function copyRuns(x: AnyTensor, y: AnyTensor, run: number, from: Runs, to: Runs): void {
+  const runs = to.stride === 0 ? 0 : Math.floor(elementCount(y.shape) / to.stride);
+  const count = run * runs;
+  runKernel(x.gpu, spliceKernel, {
+    params: [u32(count), u32(run), u32(from.first), u32(from.stride), u32(to.first), u32(to.stride)],
+    inputs: [x],
+    output: y,
+    groups: Math.ceil(count / 64),
+  });
+}
+
+/**
+ * The axes of `x` in another order: axis i of the result is axis order[i] of `x`. At most four axes. Throws RangeError
+ * if `order` does not name each axis once.
+ */
+export function permute<T extends AnyTensor>(x: T, order: readonly number[]): T {
+  const rank = x.shape.length;
+  const isPermutation =
+    order.length === rank && [...order].sort((a, b) => a - b).every((axis, i) => axis === i);
+  if (!isPermutation || rank > 4) {
+    throw new RangeError(`permute: expected each of ${rank} axes once, at most 4, got [${order.join(', ')}]`);
+  }
+  const strides = x.shape.map((_, axis) => elementCount(x.shape.slice(axis + 1)));
+  const shape = order.map((axis) => x.shape[axis] as number);
+  const steps = order.map((axis) => strides[axis] as number);
+  const padding = new Array<number>(4 - rank);
+  const [, length1, length2, length3] = [...padding.fill(1), ...shape] as [number, number, number, number];
+  const [stride0, stride1, stride2, stride3] = [...padding.fill(0), ...steps] as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const count = elementCount(shape);
+  return runKernel(x.gpu, permuteKernel, {
+    params: [count, length1, length2, length3, stride0, stride1, stride2, stride3].map(u32),
+    inputs: [x],
+    output: emptyLikeKind(x, shape, 'permute'),
+    groups: Math.ceil(count / 64),
+  });
+}
