@@ -1,0 +1,27 @@
+// The models: CLIP, Llama, LLaVA, and what brings pictures and checkpoints to them.
+
+export type { ClipVisionConfig, LlamaConfig, LlavaConfig } from './checkpoint/config.ts';
+export { fetchedModel } from './checkpoint/fetched-model.ts';
+export { modelDirectory } from './checkpoint/model-directory.ts';
+export type { ModelFile, ModelFiles } from './checkpoint/model-files.ts';
+export { type Checkpoint, openCheckpoint } from './checkpoint/shard-index.ts';
+export { type TensorToWrite, writeSafetensors } from './checkpoint/write-safetensors.ts';
+export { type ClipEncoding, encodeClip } from './clip/encoder.ts';
+export type { ClipLayerWeights, ClipWeights } from './clip/weights.ts';
+export { type DecoderStep, decoderStep, emptyCache, type KeyValueCache } from './llama/decoder.ts';
+export type { LlamaLayerWeights, LlamaWeights } from './llama/weights.ts';
+export { ask, type DecodeOptions, decode, type Prefill, prefill } from './llava/decode.ts';
+export { encodeImage, type Llava, loadLlava, patchTokens, project, splice } from './llava/llava.ts';
+export {
+  CLIP_336,
+  type PixelValues,
+  type PreprocessorConfig,
+  preprocessCrop,
+  preprocessPad,
+} from './preprocess/clip-pixels.ts';
+export { type DecodedImage, decodeImage } from './preprocess/decode-image.ts';
+export { centerCrop, padToSquare, resizeShortestEdge } from './preprocess/fit.ts';
+export { resizeBicubic } from './preprocess/resize.ts';
+export type { RgbImage } from './preprocess/rgb-image.ts';
+export { encodePrompt, encodeQuestion, type PromptIds, questionPrompt } from './tokenizer/prompt.ts';
+export { loadTokenizer, streamText, type Tokenizer } from './tokenizer/tokenizer.ts';

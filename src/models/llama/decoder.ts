@@ -1,0 +1,131 @@
+// The Llama decoder with a key-value cache. SPEC M-5.
+//
+//   B sequences   T new positions   L positions so far, the new ones included   C channels   V vocabulary
+//   H query heads   G key heads   D channels per head
+//
+// The cache is a value like any other: a step takes one and returns the next. (transformers, modeling_llama.py)
+
+import {
+  add,
+  attention,
+  concat,
+  dims,
+  dispose,
+  type Gpu,
+  linear,
+  multiply,
+  permute,
+  type RopeTable,
+  reshape,
+  rmsNorm,
+  rope,
+  ropeTable,
+  scale,
+  silu,
+  slice,
+  type Tensor,
+  tidy,
+} from '../../tensor/index.ts';
+import type { LlamaLayerWeights, LlamaWeights } from './weights.ts';
+
+export interface LayerCache {
+  readonly keys: Tensor; //   [B, G, L, D]  turned by RoPE
+  readonly values: Tensor; // [B, G, L, D]
+}
+
+export interface KeyValueCache {
+  readonly length: number; //                  L
+  readonly layers: readonly LayerCache[]; //   none before the first step
+  readonly rope: RopeTable; //                 for as many positions as the sequence may grow to
+}
+
+export interface DecoderStep {
+  readonly logits: Tensor; // [B, V]  of the last position
+  readonly cache: KeyValueCache;
+}
+
+/**
+ * A cache for sequences of at most `positionCount` positions. Throws RangeError if that is more than the model was made
+ * for.
+ */
+export function emptyCache(gpu: Gpu, { config }: LlamaWeights, positionCount: number): KeyValueCache {
+  if (positionCount > config.maxPositions) {
+    throw new RangeError(
+      `emptyCache: expected at most ${config.maxPositions} positions, got ${positionCount}`,
+    );
+  }
+  return { length: 0, layers: [], rope: ropeTable(gpu, positionCount, config.headSize, config.ropeTheta) };
+}
+
+/**
+ * Appends inputEmbeds [B, T, C], T ≥ 1, to the sequence of `cache`. Throws ShapeError if the sizes are not the model's,
+ * RangeError if the sequence outgrows the cache.
+ */
+export function decoderStep(weights: LlamaWeights, inputEmbeds: Tensor, cache: KeyValueCache): DecoderStep {
+  const { config } = weights;
+  const { T } = dims(inputEmbeds, 'inputEmbeds [B, T, C]', { C: config.hiddenSize });
+  if (T === 0) throw new RangeError('decoderStep: expected at least one position, got none');
+
+  const layers: LayerCache[] = [];
+  let hiddenStates = inputEmbeds; // [B, T, C]
+  weights.layers.forEach((layer, i) => {
+    const input = hiddenStates;
+    const result = tidy(inputEmbeds.gpu, () => llamaLayer(input, layer, weights, cache, i));
+    if (input !== inputEmbeds) dispose(input);
+    hiddenStates = result.hiddenStates; // [B, T, C]
+    layers.push(result.layerCache);
+  });
+  const logits = tidy(inputEmbeds.gpu, () => lastLogits(weights, hiddenStates)); // [B, V]
+  if (hiddenStates !== inputEmbeds) dispose(hiddenStates);
+  return { logits, cache: { length: cache.length + T, layers, rope: cache.rope } };
+}
+
+function llamaLayer(
+  hiddenStates: Tensor, // [B, T, C]
+  layer: LlamaLayerWeights,
+  { config }: LlamaWeights,
+  cache: KeyValueCache,
+  layerIndex: number,
+): { hiddenStates: Tensor; layerCache: LayerCache } {
+  const { headCount, keyValueHeadCount, normEps } = config;
+  const attentionIn = rmsNorm(hiddenStates, layer.attentionNorm, normEps); //         [B, T, C]
+  const unturnedQueries = splitHeads(linear(attentionIn, layer.query), headCount); //  [B, H, T, D]
+  const unturnedKeys = splitHeads(linear(attentionIn, layer.key), keyValueHeadCount); // [B, G, T, D]
+  const newValues = splitHeads(linear(attentionIn, layer.value), keyValueHeadCount); // [B, G, T, D]
+
+  const queries = rope(unturnedQueries, cache.rope, cache.length); // [B, H, T, D]
+  const newKeys = rope(unturnedKeys, cache.rope, cache.length); //    [B, G, T, D]
+  const past = cache.layers[layerIndex];
+  const keys = past === undefined ? newKeys : concat([past.keys, newKeys], 2); //         [B, G, L, D]
+  const values = past === undefined ? newValues : concat([past.values, newValues], 2); // [B, G, L, D]
+
+  const scaledQueries = scale(queries, 1 / Math.sqrt(config.headSize)); //           [B, H, T, D]
+  const context = mergeHeads(attention(scaledQueries, keys, values, { causal: true })); // [B, T, H · D]
+  const attended = add(hiddenStates, linear(context, layer.output)); //              [B, T, C]
+
+  const mlpIn = rmsNorm(attended, layer.mlpNorm, normEps); //                           [B, T, C]
+  const gated = multiply(silu(linear(mlpIn, layer.gate)), linear(mlpIn, layer.up)); //  [B, T, intermediateSize]
+  return {
+    hiddenStates: add(attended, linear(gated, layer.down)), // [B, T, C]
+    layerCache: { keys, values },
+  };
+}
+
+/** The head of the last position only: hiddenStates [B, T, C] → [B, V]. */
+function lastLogits({ config, norm, head }: LlamaWeights, hiddenStates: Tensor): Tensor {
+  const { B, T, C } = dims(hiddenStates, 'hiddenStates [B, T, C]');
+  const last = reshape(slice(hiddenStates, 1, T - 1, T), [B, C]); // [B, C]
+  return linear(rmsNorm(last, norm, config.normEps), head); //       [B, V]
+}
+
+/** [B, T, H · D] → [B, H, T, D]. */
+function splitHeads(x: Tensor, headCount: number): Tensor {
+  const { B, T, width } = dims(x, 'x [B, T, width]');
+  return permute(reshape(x, [B, T, headCount, width / headCount]), [0, 2, 1, 3]); // [B, H, T, D]
+}
+
+/** [B, H, T, D] → [B, T, H · D]. */
+function mergeHeads(x: Tensor): Tensor {
+  const { B, H, T, D } = dims(x, 'x [B, H, T, D]');
+  return reshape(permute(x, [0, 2, 1, 3]), [B, T, H * D]); // [B, T, H · D]
+}

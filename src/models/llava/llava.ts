@@ -1,0 +1,143 @@
+// LLaVA: a CLIP encoder, a projector, a Llama decoder. SPEC M-6.
+//
+//   B images   N tokens: CLS, then the patches   V visual tokens   C channels of the encoder   E channels of the decoder
+//   T positions of the prompt with the picture in it
+
+import {
+  concat,
+  dims,
+  type Gpu,
+  gelu,
+  indexTensor,
+  type Linear,
+  linear,
+  lookup,
+  reshape,
+  slice,
+  type Tensor,
+  tensor,
+  tidy,
+} from '../../tensor/index.ts';
+import { type LlavaConfig, readLlavaConfig } from '../checkpoint/config.ts';
+import { findLayout } from '../checkpoint/layout.ts';
+import type { ModelFiles } from '../checkpoint/model-files.ts';
+import { readPreprocessorConfig } from '../checkpoint/preprocessor-config.ts';
+import { openCheckpoint } from '../checkpoint/shard-index.ts';
+import { type Upload, uploadFrom } from '../checkpoint/upload.ts';
+import { type ClipEncoding, encodeClip } from '../clip/encoder.ts';
+import { type ClipWeights, loadClipWeights } from '../clip/weights.ts';
+import { type LlamaWeights, loadLlamaWeights } from '../llama/weights.ts';
+import type { PixelValues, PreprocessorConfig } from '../preprocess/clip-pixels.ts';
+import type { PromptIds } from '../tokenizer/prompt.ts';
+import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
+
+export interface ProjectorWeights {
+  readonly linear1: Linear; // weight [E, C], bias [E]
+  readonly linear2: Linear; // weight [E, E], bias [E]
+}
+
+export interface Llava {
+  readonly gpu: Gpu;
+  readonly config: LlavaConfig;
+  readonly preprocessor: PreprocessorConfig;
+  readonly tokenizer: Tokenizer;
+  readonly vision: ClipWeights; // the layers up to the one whose output is used, no more
+  readonly projector: ProjectorWeights;
+  readonly language: LlamaWeights;
+}
+
+/**
+ * Loads a LLaVA-1.5 in the `llava-hf` layout. Throws FileError, naming file and field or tensor. Configuration, tokenizer
+ * and all headers are checked before anything is put on the device, and what was put there is freed if loading fails.
+ */
+export async function loadLlava(gpu: Gpu, files: ModelFiles): Promise<Llava> {
+  const config = await readLlavaConfig(files);
+  const preprocessor = await readPreprocessorConfig(files, config.vision.imageSize);
+  const tokenizer = await loadTokenizer(files);
+  if (tokenizer.vocabSize > config.text.vocabSize) {
+    throw new RangeError(
+      `${files.where}/tokenizer.json: expected at most ${config.text.vocabSize} pieces, the vocab_size of config.json, ` +
+        `got ${tokenizer.vocabSize}`,
+    );
+  }
+  const checkpoint = await openCheckpoint(files);
+  const upload = uploadFrom(gpu, checkpoint);
+  try {
+    const layout = findLayout(checkpoint, config.text.tieWordEmbeddings);
+    return {
+      gpu,
+      config,
+      preprocessor,
+      tokenizer,
+      vision: await loadClipWeights(upload, layout.vision, config.vision, encoderLayerCount(config)),
+      projector: await loadProjector(upload, layout.projector, config),
+      language: await loadLlamaWeights(upload, layout.language, layout.languageHead, config.text),
+    };
+  } catch (error) {
+    upload.discard();
+    throw error;
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+/** How many encoder layers lie before the hidden state that is used: −2 of 24 layers is the output of the 23rd. */
+export function encoderLayerCount({ vision, visionFeatureLayer }: LlavaConfig): number {
+  return visionFeatureLayer < 0 ? vision.layerCount + 1 + visionFeatureLayer : visionFeatureLayer;
+}
+
+async function loadProjector(
+  upload: Upload,
+  prefix: string,
+  { vision, text }: LlavaConfig,
+): Promise<ProjectorWeights> {
+  return {
+    linear1: await upload.biasedLinear(`${prefix}.linear_1`, text.hiddenSize, vision.hiddenSize),
+    linear2: await upload.biasedLinear(`${prefix}.linear_2`, text.hiddenSize, text.hiddenSize),
+  };
+}
+
+/** What the encoder sees in one picture: hidden states, CLS attention and keys of the layer that LLaVA uses. */
+export function encodeImage(llava: Llava, pixels: PixelValues): ClipEncoding {
+  return tidy(llava.gpu, () => encodeClip(llava.vision, tensor(llava.gpu, pixels.data, pixels.shape)));
+}
+
+/** The tokens LLaVA takes without VisionZip: hiddenStates [B, N, C] → patches [B, N − 1, C]. SPEC M-6.2. */
+export function patchTokens({ hiddenStates }: Pick<ClipEncoding, 'hiddenStates'>): Tensor {
+  const { N } = dims(hiddenStates, 'hiddenStates [B, N, C]');
+  return slice(hiddenStates, 1, 1, N); // [B, N − 1, C]
+}
+
+/** Visual tokens [B, V, C] → [B, V, E], each by itself: linear, exact GELU, linear. SPEC M-6.1. */
+export function project({ gpu, projector }: Llava, tokens: Tensor): Tensor {
+  dims(tokens, 'tokens [B, V, C]');
+  return tidy(gpu, () => linear(gelu(linear(tokens, projector.linear1)), projector.linear2)); // [B, V, E]
+}
+
+/**
+ * Puts projected visual tokens [1, V, E] in the place of `<image>`: → [1, T, E]. Positions are those of the result,
+ * 0 to T − 1, whatever was dropped. SPEC M-6.3.
+ */
+export function splice({ gpu, language }: Llava, prompt: PromptIds, projectedTokens: Tensor): Tensor {
+  dims(projectedTokens, 'projectedTokens [B, V, E]', { B: 1 });
+  return tidy(gpu, () => {
+    const before = embedTokens(language, gpu, prompt.before); // [1, T₁, E]
+    const after = embedTokens(language, gpu, prompt.after); //   [1, T₂, E]
+    return concat([before, projectedTokens, after], 1); //       [1, T, E]
+  });
+}
+
+function embedTokens(
+  { tokenEmbedding, config }: LlamaWeights,
+  gpu: Gpu,
+  tokenIds: readonly number[],
+): Tensor {
+  for (const id of tokenIds) {
+    if (!Number.isInteger(id) || id < 0 || id >= config.vocabSize) {
+      throw new RangeError(`splice: expected token ids below ${config.vocabSize}, got ${id}`);
+    }
+  }
+  const ids = indexTensor(gpu, Uint32Array.from(tokenIds), [tokenIds.length]); // [T]
+  const embeds = lookup(tokenEmbedding, ids); //                                  [T, E]
+  return reshape(embeds, [1, tokenIds.length, config.hiddenSize]); //             [1, T, E]
+}
