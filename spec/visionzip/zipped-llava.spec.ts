@@ -1,0 +1,104 @@
+// The whole way in five calls, and how often it waits for the device.
+
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  ask,
+  decode,
+  decodeImage,
+  encodeImage,
+  encodeQuestion,
+  type Llava,
+  loadLlava,
+  modelDirectory,
+  type PixelValues,
+  prefill,
+  preprocessPad,
+  project,
+  splice,
+} from '../../src/models/index.ts';
+import { dispose, tidy } from '../../src/tensor/index.ts';
+import { answerZipped, paperBudgets, visionZip } from '../../src/visionzip/index.ts';
+import { testGpu } from '../support/gpu.ts';
+import { countMappings } from '../support/mappings.ts';
+
+const question = 'What is in the left?';
+const budget = { dominantCount: 54, contextualCount: 10 };
+let llava: Llava;
+let pixels: PixelValues;
+
+beforeAll(async () => {
+  llava = await loadLlava(await testGpu(), modelDirectory('golden/tiny-llava'));
+  const { image } = await decodeImage(await readFile('golden/tiny-llava/scene-0.png'), 'scene-0.png');
+  pixels = preprocessPad(image, llava.preprocessor);
+});
+
+afterAll(() => dispose(llava));
+
+test('T-3.5 encoding, zipping and prefilling map no buffer, and decoding maps one for each token', async () => {
+  const { gpu } = llava;
+  let start: ReturnType<typeof prefill> | undefined;
+  const before = await countMappings(gpu, () => {
+    start = tidy(gpu, () => {
+      const { tokens } = visionZip(encodeImage(llava, pixels), budget);
+      return prefill(llava, splice(llava, encodeQuestion(llava.tokenizer, question), project(llava, tokens)));
+    });
+  });
+  expect(before).toBe(0);
+
+  const tokenIds: number[] = [];
+  const during = await countMappings(gpu, async () => {
+    for await (const tokenId of decode(llava, start as ReturnType<typeof prefill>)) tokenIds.push(tokenId);
+  });
+  expect(tokenIds.length).toBeGreaterThan(1);
+  expect(during).toBe(tokenIds.length + 1); // the last one is EOS
+});
+
+test('VZ-4.3 the budgets of the paper', () => {
+  const pairs = [...paperBudgets].map(([count, { dominantCount, contextualCount }]) => [
+    count,
+    dominantCount,
+    contextualCount,
+  ]);
+  expect(pairs).toEqual([
+    [64, 54, 10],
+    [128, 108, 20],
+    [192, 162, 30],
+  ]);
+});
+
+test('M-7.1 asking streams the text of the tokens that the five calls give', async () => {
+  const tokenIds: number[] = [];
+  for await (const tokenId of answerZipped(llava, pixels, question, budget)) tokenIds.push(tokenId);
+
+  const encoding = encodeImage(llava, pixels);
+  const zip = visionZip(encoding, budget);
+  let text = '';
+  for await (const piece of ask(llava, zip.tokens, question)) text += piece;
+  dispose(encoding, zip);
+  expect(text).toBe('A red circle');
+  expect(llava.tokenizer.decode(tokenIds)).toBe(text);
+});
+
+test('M-7.3 a caller that stops early leaves nothing on the device', async () => {
+  const live = llava.gpu.memory.live.size;
+  for await (const _ of answerZipped(llava, pixels, question, budget)) break;
+  expect(llava.gpu.memory.live.size).toBe(live);
+});
+
+test('M-3.9 a question without text is rejected before anything is dispatched', async () => {
+  const submits = llava.gpu.commands.dispatchCount;
+  await expect(answerZipped(llava, pixels, ' \n', budget).next()).rejects.toThrow(RangeError);
+  expect(llava.gpu.commands.dispatchCount).toBe(submits);
+});
+
+test('M-7.2 no more than maxNewTokens are made, and at least one is asked for', async () => {
+  const tokenIds: number[] = [];
+  const caption = answerZipped(llava, pixels, 'Describe the image.', budget, { maxNewTokens: 3 });
+  for await (const tokenId of caption) tokenIds.push(tokenId);
+  expect(tokenIds.length).toBe(3);
+  for (const maxNewTokens of [0, -1, 1.5, Number.NaN]) {
+    const answer = answerZipped(llava, pixels, question, budget, { maxNewTokens });
+    await expect(answer.next()).rejects.toThrow(/prefill: expected maxNewTokens/);
+  }
+});

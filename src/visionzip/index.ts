@@ -1,0 +1,12 @@
+// VisionZip on tensors of any encoder, and in front of LLaVA's language model.
+
+export { type OverlayPlan, overlayImage } from './overlay.ts';
+export {
+  checkVisionZipOptions,
+  type DominantSelection,
+  type VisionZipInput,
+  type VisionZipOptions,
+  type VisionZipResult,
+  visionZip,
+} from './vision-zip.ts';
+export { answerZipped, type Budget, paperBudgets } from './zipped-llava.ts';

@@ -1,0 +1,42 @@
+// LLaVA with VisionZip in front of its language model: the only place where the two meet. SPEC VZ-4.
+//
+// VisionZip never looks at the question, so what a picture is reduced to serves any number of them.
+
+import { type DecodeOptions, decode, prefill } from '../models/llava/decode.ts';
+import { encodeImage, type Llava, project, splice } from '../models/llava/llava.ts';
+import type { PixelValues } from '../models/preprocess/clip-pixels.ts';
+import { encodeQuestion } from '../models/tokenizer/prompt.ts';
+import { tidy } from '../tensor/index.ts';
+import { type VisionZipOptions, visionZip } from './vision-zip.ts';
+
+/** How many tokens are kept and how many are made. */
+export type Budget = Pick<VisionZipOptions, 'dominantCount' | 'contextualCount'>;
+
+/** The paper's settings, by their number of tokens (Table 8): 64 = 54 + 10, 128 = 108 + 20, 192 = 162 + 30. */
+export const paperBudgets: ReadonlyMap<number, Budget> = new Map([
+  [64, { dominantCount: 54, contextualCount: 10 }],
+  [128, { dominantCount: 108, contextualCount: 20 }],
+  [192, { dominantCount: 162, contextualCount: 30 }],
+]);
+
+/**
+ * Answers one question about one picture, token by token: encode, zip, project, splice, decode. Throws RangeError for a
+ * question without text and for a budget that the picture's tokens do not allow.
+ */
+export async function* answerZipped(
+  llava: Llava,
+  pixels: PixelValues,
+  question: string,
+  budget: Budget,
+  options: DecodeOptions = {},
+): AsyncGenerator<number, void, undefined> {
+  const prompt = encodeQuestion(llava.tokenizer, question);
+  const start = tidy(llava.gpu, () => {
+    const encoding = encodeImage(llava, pixels); //              hiddenStates [1, N, C]
+    const { tokens } = visionZip(encoding, budget); //           [1, K + M, C]
+    const projectedTokens = project(llava, tokens); //           [1, K + M, E]
+    const inputEmbeds = splice(llava, prompt, projectedTokens); // [1, T, E]
+    return prefill(llava, inputEmbeds, options);
+  });
+  yield* decode(llava, start);
+}
