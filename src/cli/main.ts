@@ -1,0 +1,75 @@
+#!/usr/bin/env node
+// The command line. Every expected error ends with one line and exit code 2.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ask } from './ask.ts';
+import { demo } from './demo.ts';
+import { doctor } from './doctor.ts';
+import { packageFolder } from './model.ts';
+import { removeUnfinished } from './output-files.ts';
+import { usage } from './usage.ts';
+import { zip } from './zip.ts';
+
+const commands: Readonly<Record<string, (args: string[]) => Promise<number>>> = { ask, zip, demo, doctor };
+
+async function main(args: readonly string[]): Promise<number> {
+  const [name = '', ...rest] = args.filter((arg) => arg !== '--verbose');
+  if (name === '' || name === '--help' || name === '-h' || name === 'help') {
+    process.stdout.write(usage[rest[0] ?? ''] ?? usage[''] ?? '');
+    return 0;
+  }
+  if (name === '--version') {
+    const manifest = JSON.parse(readFileSync(join(packageFolder(), 'package.json'), 'utf8'));
+    process.stdout.write(`${manifest.version}\n`);
+    return 0;
+  }
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) {
+    throw new RangeError(`command: expected ${Object.keys(commands).join(', ')} or --help, got ${name}`);
+  }
+  if (rest.includes('--help') || rest.includes('-h')) {
+    process.stdout.write(usage[name] ?? '');
+    return 0;
+  }
+  return command(rest);
+}
+
+/** Errors that a user can cause. Anything else is a bug of ours, and says so. */
+function isExpected(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  const code = 'code' in error ? String(error.code) : '';
+  return (
+    ['RangeError', 'ShapeError', 'FileError', 'GpuError'].includes(error.name) ||
+    code.startsWith('ERR_PARSE_ARGS')
+  );
+}
+
+function report(error: unknown, verbose: boolean): void {
+  const line = isExpected(error) ? error.message : `unexpected error, please report it: ${String(error)}`;
+  process.stderr.write(`visionzip: ${line}\n`);
+  if (verbose && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    removeUnfinished();
+    // Dying by the signal itself tells a shell what happened; process.exit would not.
+    process.kill(process.pid, signal);
+  });
+}
+
+// `visionzip … | head` closes our output early; that is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  removeUnfinished();
+  process.exit(0);
+});
+
+const args = process.argv.slice(2);
+try {
+  process.exitCode = await main(args);
+} catch (error) {
+  report(error, args.includes('--verbose'));
+  process.exitCode = isExpected(error) ? 2 : 1;
+}

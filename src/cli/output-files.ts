@@ -1,0 +1,73 @@
+// Files that a command writes: under a temporary name first, then renamed, so that a name never holds half a file.
+
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { access, constants, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { FileError } from '../tensor/index.ts';
+
+const unfinished = new Set<string>();
+
+/** Makes the folder that output goes to, if need be. Throws FileError if it cannot be written. */
+export async function outputFolder(path: string): Promise<string> {
+  try {
+    await makeFolder(resolve(path));
+    await access(path, constants.W_OK);
+  } catch (error) {
+    throw new FileError(`--out ${path}: expected a folder that can be written, got ${reason(error)}`);
+  }
+  return path;
+}
+
+/** As mkdir -p. Node's own `recursive` never returns where the system refuses a folder with ENOENT, as /proc does. */
+async function makeFolder(path: string): Promise<void> {
+  const found = await stat(path).catch(() => null);
+  if (found?.isDirectory()) return;
+  if (found !== null) throw new Error('a file of that name');
+  if (dirname(path) !== path) await makeFolder(dirname(path));
+  await mkdir(path);
+}
+
+/** Checks, before any work is done, that `path` can become a file. Throws FileError. */
+export async function checkOutputFile(option: string, path: string): Promise<void> {
+  const target = await stat(path).catch(() => null);
+  if (target !== null && !target.isFile()) {
+    throw new FileError(`${option} ${path}: expected the name of a file, got something that is not one`);
+  }
+  const folder = dirname(resolve(path));
+  try {
+    if (!(await stat(folder)).isDirectory()) throw new Error('not a folder');
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    throw new FileError(`${option} ${path}: expected a folder that can be written, got ${reason(error)}`);
+  }
+}
+
+/** Writes `path` whole or not at all. Throws FileError. */
+export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = join(dirname(path), `.${randomBytes(6).toString('hex')}.tmp`);
+  unfinished.add(temporary);
+  try {
+    const file = await open(temporary, 'wx');
+    try {
+      await file.writeFile(bytes);
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw new FileError(`${path}: expected to write ${bytes.length} bytes, got ${reason(error)}`);
+  } finally {
+    unfinished.delete(temporary);
+  }
+}
+
+/** Removes what an interrupted command had begun to write. */
+export function removeUnfinished(): void {
+  for (const path of unfinished) rmSync(path, { force: true });
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

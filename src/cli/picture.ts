@@ -1,0 +1,53 @@
+// A picture file, as a command takes it.
+
+import { readFile, stat } from 'node:fs/promises';
+import {
+  decodeImage,
+  type PixelValues,
+  type PreprocessorConfig,
+  preprocessCrop,
+  preprocessPad,
+  type RgbImage,
+} from '../models/index.ts';
+import { FileError } from '../tensor/index.ts';
+
+export type ImageMode = 'pad' | 'crop';
+
+const LARGEST_FILE = 32 * 2 ** 20;
+
+/** The mode that --image-mode names; `pad`, as LLaVA-1.5, without it. Throws RangeError. */
+export function imageMode(name: string | undefined): ImageMode {
+  if (name === undefined || name === 'pad' || name === 'crop') return name ?? 'pad';
+  throw new RangeError(`--image-mode: expected pad or crop, got ${JSON.stringify(name)}`);
+}
+
+/**
+ * Reads and decodes a picture. Says on stderr if its EXIF orientation asks for a turn, which is not made, as in the
+ * original. Throws FileError.
+ */
+export async function readPicture(path: string): Promise<RgbImage> {
+  const { image, exifOrientation } = await decodeImage(await readBytes(path), path);
+  if (exifOrientation !== 1) {
+    process.stderr.write(`${path}: EXIF orientation ${exifOrientation} is ignored, as the original does.\n`);
+  }
+  return image;
+}
+
+async function readBytes(path: string): Promise<Uint8Array> {
+  // Looked at before it is opened: opening a pipe waits for a writer.
+  const info = await stat(path).catch(unreadable);
+  if (!info.isFile()) throw new FileError(`${path}: expected a picture, got something that is not a file`);
+  if (info.size > LARGEST_FILE) {
+    throw new FileError(`${path}: expected at most ${LARGEST_FILE} bytes, got ${info.size}`);
+  }
+  return readFile(path).catch(unreadable);
+
+  function unreadable(error: Error): never {
+    throw new FileError(`${path}: expected a picture, got ${error.message}`);
+  }
+}
+
+/** The pixels that the encoder takes. Throws RangeError for a picture so narrow that it grows beyond all bounds. */
+export function preprocess(image: RgbImage, mode: ImageMode, config: PreprocessorConfig): PixelValues {
+  return mode === 'pad' ? preprocessPad(image, config) : preprocessCrop(image, config);
+}
