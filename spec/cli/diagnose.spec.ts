@@ -25,7 +25,7 @@ const noAdapter: ProbeOutcome = {
 };
 
 describe('the system', () => {
-  it('T-2.8 os-release is read with and without quotes', () => {
+  it('T-19.8 os-release is read with and without quotes', () => {
     const ubuntu = parseOsRelease(
       'PRETTY_NAME="Ubuntu 24.04.1 LTS"\nNAME="Ubuntu"\nVERSION_ID="24.04"\n# a note\nID=ubuntu\nID_LIKE=debian\n' +
         "VERSION_CODENAME=noble\nUBUNTU_CODENAME='noble'\n",
@@ -38,7 +38,7 @@ describe('the system', () => {
     });
   });
 
-  it('T-2.8 a derivative has the codename of what it is made from, too', () => {
+  it('T-19.8 a derivative has the codename of what it is made from, too', () => {
     const mint = parseOsRelease(
       'ID=linuxmint\nID_LIKE="ubuntu debian"\nVERSION_CODENAME=virginia\nUBUNTU_CODENAME=jammy\n',
     );
@@ -46,7 +46,7 @@ describe('the system', () => {
     expect(mint.ids).toEqual(['linuxmint', 'ubuntu', 'debian']);
   });
 
-  it('T-2.8 an empty file gives empty fields', () => {
+  it('T-19.8 an empty file gives empty fields', () => {
     expect(parseOsRelease('')).toEqual({ name: '', ids: [], version: '', codenames: [] });
   });
 });
@@ -78,13 +78,13 @@ describe('the line that helps', () => {
     ],
     ['Alpine', { ...debian12, ids: ['alpine'], codenames: [], libc: 'musl' }, /image with glibc/],
     ['another', { ...debian12, ids: ['plan9'], codenames: [] }, /Mesa 23\.2 or later/],
-  ])('T-2.8 %s gets its own', (_name, host, expected) => {
+  ])('T-19.8 %s gets its own', (_name, host, expected) => {
     expect(installLine(host)).toMatch(expected);
   });
 });
 
 describe('what is missing', () => {
-  it('T-2.9 an adapter that works is no problem', () => {
+  it('doctor: an adapter that works is no problem', () => {
     expect(diagnose(debian12, { ...noAdapter, exitCode: 0, hasAdapter: true, error: null })).toBeNull();
   });
 
@@ -95,14 +95,14 @@ describe('what is missing', () => {
     ['vkCreateInstance failed with VK_ERROR_INCOMPATIBLE_DRIVER', /^A Vulkan driver: the loader/],
     ['Warning: Vulkan shaderUniform*ArrayDynamicIndexing required.', /Mesa 23\.2 or later/],
     ['Warning: At least Vulkan 1.1 is required', /new enough/],
-  ])('T-2.9 stderr %j is understood', (stderr, expected) => {
+  ])('doctor: stderr %j is understood', (stderr, expected) => {
     const problem = diagnose(debian12, { ...noAdapter, stderr });
     expect(problem?.kind).toBe('no-adapter');
     expect(problem?.missing).toMatch(expected);
     expect(problem?.withoutRoot).toMatch(/npm run setup/);
   });
 
-  it('T-2.9 an NVIDIA device without its Vulkan part is told from no device', () => {
+  it('doctor: an NVIDIA device without its Vulkan part is told from no device', () => {
     const host = { ...debian12, hasNvidiaDevice: true };
     const problem = diagnose(host, { ...noAdapter, stderr: 'libX11.so.6: cannot open shared object file' });
     expect(problem?.missing).toMatch(/NVIDIA.*libX11/);
@@ -115,14 +115,14 @@ describe('what is missing', () => {
     [{ exitCode: 139, signal: null }, /code 139/],
     [{ exitCode: null, signal: 'SIGKILL', timedOut: true }, /within a minute/],
     [{ hasAdapter: true, error: 'expected 6 at position 3 of a test kernel, got 0' }, /got 0/],
-  ])('T-2.9 a driver that is broken is told from none: %j', (outcome, expected) => {
+  ])('doctor: a driver that is broken is told from none: %j', (outcome, expected) => {
     const problem = diagnose(debian12, { ...noAdapter, error: null, ...outcome });
     expect(problem?.kind).toBe('broken');
     expect(problem?.missing).toMatch(expected);
     expect(problem?.remedy).toMatch(/VISIONZIP_DRIVER=private/);
   });
 
-  it('T-2.9 no driver helps where Dawn does not load', () => {
+  it('doctor: no driver helps where Dawn does not load', () => {
     const error =
       'openGpu: expected to load Dawn, which needs glibc 2.34, got a system without it; use a newer system';
     expect(diagnose(debian12, { ...noAdapter, error })).toEqual({
@@ -133,7 +133,21 @@ describe('what is missing', () => {
     });
   });
 
-  it.each(['darwin', 'win32'])('T-2.9 set-up builds nothing on %s', (platform) => {
+  it.each([
+    [
+      "openGpu: expected a WebGPU adapter from 'warp', got none; unset it to try the others",
+      'Unset it to try the others.',
+    ],
+    ['openGpu: expected driver system, private, got wrp', 'Unset VISIONZIP_DRIVER.'],
+  ])('doctor: a driver that the user chose is not for set-up to mend: %s', (error, remedy) => {
+    expect(diagnose(debian12, { ...noAdapter, error })).toMatchObject({
+      kind: 'unusable',
+      remedy,
+      withoutRoot: null,
+    });
+  });
+
+  it.each(['darwin', 'win32'])('doctor: set-up builds nothing on %s', (platform) => {
     expect(diagnose({ ...debian12, platform }, noAdapter)?.withoutRoot).toBeNull();
   });
 });

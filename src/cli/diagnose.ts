@@ -1,4 +1,4 @@
-// Why there is no adapter, and the one line that helps on this system. SPEC T-2.8. Pure.
+// Why there is no adapter, and the one line that helps on this system. SPEC T-19.8. Pure.
 
 import type { Host } from './host.ts';
 
@@ -39,10 +39,11 @@ export function diagnose(host: Host, probe: ProbeOutcome): Problem | null {
   const error = probe.error ?? `the probe ended with ${probe.signal ?? `code ${probe.exitCode}`}`;
   const [reason, remedy] = error.split('; ', 2);
   if (/expected to load Dawn|; unset it|expected driver/.test(error) || probe.error === null) {
+    const otherwise = /expected driver/.test(error) ? 'Unset VISIONZIP_DRIVER' : 'Install the package again';
     return {
       kind: 'unusable',
       missing: sentence(reason ?? error),
-      remedy: sentence(remedy ?? 'Install the package again'),
+      remedy: sentence(remedy ?? otherwise),
       withoutRoot: null,
     };
   }

@@ -1,4 +1,4 @@
-// The facts that `visionzip doctor` prints: the machine, the adapter, what is missing. SPEC T-2.9. Node only.
+// The facts that `visionzip doctor` prints: the machine, the adapter, what is missing. Node only.
 
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';

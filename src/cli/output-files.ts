@@ -2,8 +2,9 @@
 
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { access, constants, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { access, constants, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { makeFolder } from '../tensor/dawn-files.ts';
 import { FileError } from '../tensor/index.ts';
 
 const unfinished = new Set<string>();
@@ -11,21 +12,12 @@ const unfinished = new Set<string>();
 /** Makes the folder that output goes to, if need be. Throws FileError if it cannot be written. */
 export async function outputFolder(path: string): Promise<string> {
   try {
-    await makeFolder(resolve(path));
+    makeFolder(resolve(path));
     await access(path, constants.W_OK);
   } catch (error) {
     throw new FileError(`--out ${path}: expected a folder that can be written, got ${reason(error)}`);
   }
   return path;
-}
-
-/** As mkdir -p. Node's own `recursive` never returns where the system refuses a folder with ENOENT, as /proc does. */
-async function makeFolder(path: string): Promise<void> {
-  const found = await stat(path).catch(() => null);
-  if (found?.isDirectory()) return;
-  if (found !== null) throw new Error('a file of that name');
-  if (dirname(path) !== path) await makeFolder(dirname(path));
-  await mkdir(path);
 }
 
 /** Checks, before any work is done, that `path` can become a file. Throws FileError. */

@@ -1,4 +1,4 @@
-// The program that looks for an adapter: `node dist/probe.js [--driver-folder DIR]`. SPEC T-2.9.
+// The program that looks for an adapter: `node dist/probe.js [--driver-folder DIR]`.
 //
 // It is always run as a child, because a broken driver ends the process it is loaded into. On stdout
 // comes one line, `probe: ` and a ProbeResult as JSON; a driver may print other lines around it.

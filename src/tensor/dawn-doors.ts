@@ -1,4 +1,4 @@
-// Which way to a GPU is tried after which. SPEC T-2.2, T-2.3. Pure: no file, no process, no Dawn.
+// Which way to a GPU is tried after which. SPEC T-19.2, T-19.3. Pure: no file, no process, no Dawn.
 //
 //     browser      navigator.gpu, and nothing else
 //     system       Dawn with the Vulkan, Metal or D3D12 drivers of this machine, as they are

@@ -1,5 +1,5 @@
 // What Dawn needs around it in Node: the cache folder, the driver files, the facts of this machine.
-// SPEC T-2.2, T-2.5, T-2.6.
+// SPEC T-19.2, T-19.5, T-19.6.
 //
 // Node's modules are asked for through process.getBuiltinModule, so that a browser bundle neither
 // holds nor names them.
@@ -54,13 +54,26 @@ export function mayHaveOtherAdapters(): boolean {
   return process.platform !== 'linux' || files().existsSync('/dev/dri');
 }
 
+/** As mkdir -p. Node's own `recursive` never returns where the system refuses a folder with ENOENT, as /proc does. */
+export function makeFolder(path: string): void {
+  if (files().statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  const parent = paths().dirname(path);
+  if (parent !== path) makeFolder(parent);
+  try {
+    files().mkdirSync(path);
+  } catch (error) {
+    // Another process may have made it meanwhile.
+    if (!files().statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
+  }
+}
+
 /** Mesa's shader cache, and the folder whose absence old Mesa complains of. Before Dawn's first instance. */
 export function prepareEnvironment(): void {
   process.env.XDG_RUNTIME_DIR ??= system().tmpdir();
   if (process.env.MESA_SHADER_CACHE_DIR === undefined) {
     const folder = paths().join(cacheFolder(), 'shader-cache');
     try {
-      files().mkdirSync(folder, { recursive: true });
+      makeFolder(folder);
       process.env.MESA_SHADER_CACHE_DIR = folder;
     } catch {
       // Without a folder that can be written Mesa works without a cache.
@@ -99,7 +112,7 @@ function isOurs(driver: string | undefined): boolean {
 
 /** Writes the driver file that names NVIDIA's EGL library; its path, or null where it cannot be written. */
 export function writeEglDriver(): string | null {
-  const { mkdirSync, readFileSync, renameSync, writeFileSync } = files();
+  const { readFileSync, renameSync, writeFileSync } = files();
   const path = paths().join(cacheFolder(), 'nvidia-egl.json');
   try {
     if (readFileSync(path, 'utf8') === EGL_DRIVER) return path;
@@ -107,7 +120,7 @@ export function writeEglDriver(): string | null {
     // Not there yet.
   }
   try {
-    mkdirSync(cacheFolder(), { recursive: true });
+    makeFolder(cacheFolder());
     writeFileSync(`${path}.${process.pid}.tmp`, EGL_DRIVER);
     renameSync(`${path}.${process.pid}.tmp`, path);
     return path;

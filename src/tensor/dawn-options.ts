@@ -1,4 +1,4 @@
-// What a user may ask of Dawn, checked. SPEC T-2.1.
+// What a user may ask of Dawn, checked. SPEC T-19.1.
 //
 // Dawn ignores the names of toggles that it does not know, so the known ones are listed here.
 

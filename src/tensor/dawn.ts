@@ -1,4 +1,4 @@
-// The way to a WebGPU adapter: the browser's, or Dawn's in Node. SPEC T-2.
+// The way to a WebGPU adapter: the browser's, or Dawn's in Node. SPEC T-19.
 //
 // The npm package `webgpu` is loaded only where navigator.gpu is absent, and only when a device is
 // asked for. Its name is held in a variable so that bundlers for browsers leave it alone.
@@ -22,7 +22,7 @@ export type { DoorName } from './dawn-doors.ts';
 export type { DawnOptions } from './dawn-options.ts';
 
 export interface DawnDoor {
-  readonly gpu: GPU; //                         kept referenced for the life of the process (T-2.7)
+  readonly gpu: GPU; //                         kept referenced for the life of the process (T-19.7)
   readonly adapter: GPUAdapter; //              high performance first; gives one device
   readonly driver: DoorName;
   readonly memoryBudgetBytes: number | null; // of a software adapter in Node; null elsewhere
@@ -31,7 +31,6 @@ export interface DawnDoor {
 
 interface DawnModule {
   create(options: string[]): GPU;
-  readonly globals: Readonly<Record<string, unknown>>;
 }
 
 /** What was found behind one door: an adapter, or why there is none. */
@@ -40,15 +39,13 @@ interface Room {
   readonly adapter: GPUAdapter;
 }
 
-const FLAG_GLOBALS = ['GPUBufferUsage', 'GPUMapMode', 'GPUShaderStage'] as const;
-
 // Dawn's objects hold raw pointers to the instance: when it is collected, the process crashes.
 const keptInstances: GPU[] = [];
 const openRooms = new Map<string, { readonly gpu: GPU; readonly driver: DoorName }>();
 let turn: Promise<unknown> = Promise.resolve();
 
 /**
- * Opens the first door behind which there is an adapter and returns it. The order is T-2.2.
+ * Opens the first door behind which there is an adapter and returns it. The order is T-19.2.
  * Throws GpuError with one line that helps when there is none, RangeError for an unknown option.
  */
 export async function openDawn(options: DawnOptions = {}): Promise<DawnDoor> {
@@ -139,7 +136,7 @@ async function openDoor(
   }
 }
 
-/** The system's adapter; where that is a software one, any other that is not (T-2.4). */
+/** The system's adapter; where that is a software one, any other that is not (T-19.4). */
 async function openSystem(dawn: DawnModule, flags: readonly string[]): Promise<Room | null> {
   const room = await enter(dawn, flags);
   if (room === null || !room.adapter.info.isFallbackAdapter || !mayHaveOtherAdapters()) return room;
@@ -178,12 +175,7 @@ async function adapterNames(dawn: DawnModule): Promise<readonly string[]> {
 async function loadDawn(): Promise<DawnModule> {
   const name = 'webgpu';
   try {
-    const dawn = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as DawnModule;
-    // What browsers have as globals and Node has not: the flags. Nothing that is there is replaced.
-    for (const flags of FLAG_GLOBALS) {
-      if (!(flags in globalThis)) Reflect.set(globalThis, flags, dawn.globals[flags]);
-    }
-    return dawn;
+    return (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as DawnModule;
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     throw new GpuError(explainLoadFailure(text, process.platform, process.arch), { cause: error });
@@ -197,6 +189,12 @@ function noAdapter(facts: HostFacts, findings: object, { adapterName }: DawnOpti
     const names = 'VK_DRIVER_FILES or VK_ICD_FILENAMES';
     return new GpuError(
       `openGpu: expected ${wanted} from the driver in ${names}, got none; unset it to try the others`,
+    );
+  }
+  if (facts.only !== null && facts.only !== 'private') {
+    const names = 'VISIONZIP_DRIVER or the option driver';
+    return new GpuError(
+      `openGpu: expected ${wanted} from '${facts.only}', as ${names} says, got none; unset it to try the others`,
     );
   }
   const help =

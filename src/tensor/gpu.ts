@@ -3,14 +3,13 @@
 // Errors that the device reports on its own time are kept and thrown by the next read(), with the label of the
 // kernel or tensor that caused them.
 
-import { type DawnDoor, openDawn } from './dawn.ts';
+import { type DawnDoor, type DawnOptions, openDawn } from './dawn.ts';
 import { GpuError } from './errors.ts';
 import { type Commands, createCommands, forgetStorage, submit } from './kernel.ts';
 import { createMemory, type Memory, trim } from './memory.ts';
 
-export interface GpuOptions {
-  /** Part of the name of the adapter to use, as Dawn lists it; by default the fastest one. */
-  readonly adapterName?: string;
+/** How to find the adapter (DawnOptions; only in Node), and how much memory to use. */
+export interface GpuOptions extends DawnOptions {
   /** Bytes that tensors may occupy on a software adapter; by default 70 % of the memory that is there. */
   readonly memoryBudgetBytes?: number;
 }
@@ -45,10 +44,10 @@ export interface Gpu {
  * Throws GpuError, with the line that helps on this system, if there is none.
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
-  const door = await openDawn(options.adapterName === undefined ? {} : { adapterName: options.adapterName });
-  const device = await door.adapter.requestDevice({
-    requiredFeatures: wantedFeatures(door.adapter),
-    requiredLimits: allLimits(door.adapter),
+  const door = await openDawn(options);
+  const request = { requiredFeatures: wantedFeatures(door.adapter), requiredLimits: allLimits(door.adapter) };
+  const device = await door.adapter.requestDevice(request).catch((cause: unknown) => {
+    throw new GpuError(`openGpu: expected a device from the adapter, got ${String(cause)}`, { cause });
   });
   return wrapDevice(door, device, options);
 }
@@ -116,19 +115,26 @@ function wrapDevice(door: DawnDoor, device: GPUDevice, options: GpuOptions): Gpu
     close() {
       if (closed) return;
       closed = true;
-      removeExitHook();
+      openDevices.delete(device);
       trim(memory);
       device.destroy();
     },
   };
-  // lavapipe's threads race the exit handlers of the process unless the device is destroyed first.
-  const removeExitHook = door.inNode ? onProcessExit(() => device.destroy()) : () => undefined;
+  if (door.inNode) destroyOnExit(device);
   return gpu;
 }
 
-function onProcessExit(action: () => void): () => void {
-  process.once('exit', action);
-  return () => process.removeListener('exit', action);
+// lavapipe's threads race the exit handlers of the process unless the devices are destroyed before.
+const openDevices = new Set<GPUDevice>();
+let exitIsAwaited = false;
+
+function destroyOnExit(device: GPUDevice): void {
+  openDevices.add(device);
+  if (exitIsAwaited) return;
+  exitIsAwaited = true;
+  process.once('exit', () => {
+    for (const open of openDevices) open.destroy();
+  });
 }
 
 /** Waits until the work dispatched so far is done. Reads nothing back; for measuring time. */

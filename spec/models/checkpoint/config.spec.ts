@@ -49,7 +49,6 @@ describe('defaults', () => {
     expect(config.text).toMatchObject({ hiddenSize: 4096, layerCount: 32 });
     expect(config).toMatchObject({
       visionFeatureLayer: -2,
-      visionFeatureSelectStrategy: 'default',
       imageTokenIndex: 32_000,
       projectorActivation: 'gelu',
       bosTokenId: 1,
@@ -177,6 +176,7 @@ describe('refusals', () => {
     ['M-2.19', 'four channels', vision({ num_channels: 4 }), /num_channels/],
     ['M-2.19', 'an unknown activation', vision({ hidden_act: 'relu' }), /vision_config\.hidden_act/],
     ['M-2.19', 'another strategy', other({ vision_feature_select_strategy: 'cls' }), /select_strategy/],
+    ['M-2.19', 'tokens with CLS', other({ vision_feature_select_strategy: 'full' }), /select_strategy/],
     ['M-2.15', 'heads that do not divide', text({ num_attention_heads: 3 }), /num_attention_heads.*divisor/],
     ['M-2.15', 'key heads that do not divide', text({ num_key_value_heads: 3 }), /num_key_value_heads/],
     ['M-2.15', 'an odd head size', text({ head_dim: 3 }), /even/],

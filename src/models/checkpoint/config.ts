@@ -38,7 +38,6 @@ export interface LlavaConfig {
   readonly vision: ClipVisionConfig;
   readonly text: LlamaConfig;
   readonly visionFeatureLayer: number; // index into the layerCount + 1 hidden states, or from the end
-  readonly visionFeatureSelectStrategy: 'default' | 'full'; // without or with CLS
   readonly imageTokenIndex: number;
   readonly projectorActivation: 'gelu';
   readonly bosTokenId: number;
@@ -113,7 +112,7 @@ const llavaSchema = v.object({
   vision_config: v.nullish(visionSchema),
   text_config: v.nullish(textSchema),
   vision_feature_layer: v.optional(v.union([v.number(), v.strictTuple([v.number()])]), -2),
-  vision_feature_select_strategy: v.optional(v.picklist(['default', 'full']), 'default'),
+  vision_feature_select_strategy: v.optional(only('default'), 'default'), // patches without CLS
   image_token_index: v.nullish(tokenId),
   image_token_id: v.nullish(tokenId),
   projector_hidden_act: v.optional(only('gelu'), 'gelu'),
@@ -146,7 +145,6 @@ export async function readLlavaConfig(files: ModelFiles): Promise<LlavaConfig> {
     vision,
     text,
     visionFeatureLayer: featureLayer(who, raw.vision_feature_layer, vision.layerCount),
-    visionFeatureSelectStrategy: raw.vision_feature_select_strategy,
     imageTokenIndex: raw.image_token_index ?? raw.image_token_id ?? 32_000,
     projectorActivation: raw.projector_hidden_act,
     bosTokenId,

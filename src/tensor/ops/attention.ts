@@ -7,6 +7,7 @@
 // The queries come scaled. Three kernels: scores, softmax, weighted sum. attentionProbs hands out the rows that a
 // caller reads, which VisionZip does with the CLS row; attention keeps none.
 
+import { ShapeError } from '../errors.ts';
 import { tidy } from '../memory.ts';
 import { dims, reshape, type Tensor } from '../tensor.ts';
 import { matmul, matmulTransposed } from './matmul.ts';
@@ -21,6 +22,7 @@ export interface AttentionOptions {
 export function attentionProbs(queries: Tensor, keys: Tensor, options: AttentionOptions): Tensor {
   const { B, H, T, D } = dims(queries, 'queries [B, H, T, D]');
   const { G, L } = dims(keys, 'keys [B, G, L, D]', { B, D });
+  checkHeads(H, G, options.causal ? T : 0, L);
   return tidy(queries.gpu, () => {
     const flatQueries = reshape(queries, [B * H, T, D]); //   [B · H, T, D]
     const flatKeys = reshape(keys, [B * G, L, D]); //         [B · G, L, D]
@@ -35,10 +37,19 @@ export function attention(queries: Tensor, keys: Tensor, values: Tensor, options
   const { B, H, T, D } = dims(queries, 'queries [B, H, T, D]');
   const { G, L } = dims(keys, 'keys [B, G, L, D]', { B, D });
   dims(values, 'values [B, G, L, D]', { B, G, L, D });
+  checkHeads(H, G, options.causal ? T : 0, L);
   return tidy(queries.gpu, () => {
     const probs = attentionProbs(queries, keys, options); //   [B, H, T, L]
     const flatProbs = reshape(probs, [B * H, T, L]); //        [B · H, T, L]
     const flatValues = reshape(values, [B * G, L, D]); //      [B · G, L, D]
     return reshape(matmul(flatProbs, flatValues), [B, H, T, D]); // [B, H, T, D]
   });
+}
+
+function checkHeads(H: number, G: number, T: number, L: number): void {
+  if (H > 0 && (G === 0 || H % G !== 0)) {
+    throw new ShapeError(`attention: expected query heads to be a multiple of key heads, got ${H} and ${G}`);
+  }
+  if (T > L)
+    throw new ShapeError(`attention: expected at most as many causal queries as keys, got ${T} and ${L}`);
 }

@@ -5,8 +5,8 @@
 //     permute      axis i of the result is axis order[i] of x
 //     repeatRows   y[b] = x for each of B copies
 //
-// One invocation owns one element; bits are copied, whatever they mean, so the kernels serve both kinds of tensor.
-// concat writes each input with a dispatch of its own into the one output.
+// One invocation owns one element, or four neighbours where everything is a multiple of four; bits are copied, whatever
+// they mean, so the kernels serve both kinds of tensor. concat writes each input with a dispatch of its own.
 
 import { ShapeError } from '../errors.ts';
 import { flatIndex, type Kernel, runKernel, u32, wgsl } from '../kernel.ts';
@@ -21,6 +21,29 @@ const spliceKernel: Kernel = {
     @group(0) @binding(0) var<uniform> params: Params;
     @group(0) @binding(1) var<storage, read> x: array<u32>;
     @group(0) @binding(2) var<storage, read_write> y: array<u32>;
+
+    ${flatIndex}
+
+    @compute @workgroup_size(64)
+    fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+      let i = flatIndex(id, groups);
+      if (i >= params.count) { return; }
+      let r = i / params.run;
+      let k = i % params.run;
+      y[params.toFirst + r * params.toStride + k] = x[params.fromFirst + r * params.fromStride + k];
+    }
+  `,
+};
+
+const spliceQuadsKernel: Kernel = {
+  name: 'spliceQuads',
+  code: wgsl`
+    // As splice, all counted in quads.
+    struct Params { count: u32, run: u32, fromFirst: u32, fromStride: u32, toFirst: u32, toStride: u32 }
+
+    @group(0) @binding(0) var<uniform> params: Params;
+    @group(0) @binding(1) var<storage, read> x: array<vec4u>;
+    @group(0) @binding(2) var<storage, read_write> y: array<vec4u>;
 
     ${flatIndex}
 
@@ -117,8 +140,11 @@ export function slice<T extends AnyTensor>(x: T, axis: number, begin: number, en
   return output;
 }
 
-/** `copies` times `x`, along a new first axis: x [...] → [copies, ...]. */
+/** `copies` times `x`, along a new first axis: x [...] → [copies, ...]. Throws RangeError unless it is a count. */
 export function repeatRows<T extends AnyTensor>(x: T, copies: number): T {
+  if (!Number.isInteger(copies) || copies < 0) {
+    throw new RangeError(`repeatRows: expected a whole number of copies, got ${copies}`);
+  }
   const run = elementCount(x.shape);
   const output = emptyLikeKind(x, [copies, ...x.shape], 'repeatRows');
   copyRuns(x, output, run, { first: 0, stride: 0 }, { first: 0, stride: run });
@@ -132,9 +158,11 @@ interface Runs {
 
 function copyRuns(x: AnyTensor, y: AnyTensor, run: number, from: Runs, to: Runs): void {
   const runs = to.stride === 0 ? 0 : Math.floor(elementCount(y.shape) / to.stride);
-  const count = run * runs;
-  runKernel(x.gpu, spliceKernel, {
-    params: [u32(count), u32(run), u32(from.first), u32(from.stride), u32(to.first), u32(to.stride)],
+  const sizes = [run * runs, run, from.first, from.stride, to.first, to.stride];
+  const inQuads = sizes.every((size) => size % 4 === 0);
+  const [count = 0, ...others] = inQuads ? sizes.map((size) => size / 4) : sizes;
+  runKernel(x.gpu, inQuads ? spliceQuadsKernel : spliceKernel, {
+    params: [count, ...others].map(u32),
     inputs: [x],
     output: y,
     groups: Math.ceil(count / 64),
@@ -142,15 +170,16 @@ function copyRuns(x: AnyTensor, y: AnyTensor, run: number, from: Runs, to: Runs)
 }
 
 /**
- * The axes of `x` in another order: axis i of the result is axis order[i] of `x`. At most four axes. Throws RangeError
- * if `order` does not name each axis once.
+ * The axes of `x` in another order: axis i of the result is axis order[i] of `x`. Throws ShapeError for more
+ * than four axes, RangeError if `order` does not name each axis once.
  */
 export function permute<T extends AnyTensor>(x: T, order: readonly number[]): T {
   const rank = x.shape.length;
+  if (rank > 4) throw new ShapeError(`permute: expected at most 4 axes, got [${x.shape.join(', ')}]`);
   const isPermutation =
     order.length === rank && [...order].sort((a, b) => a - b).every((axis, i) => axis === i);
-  if (!isPermutation || rank > 4) {
-    throw new RangeError(`permute: expected each of ${rank} axes once, at most 4, got [${order.join(', ')}]`);
+  if (!isPermutation) {
+    throw new RangeError(`permute: expected each of ${rank} axes once, got [${order.join(', ')}]`);
   }
   const strides = x.shape.map((_, axis) => elementCount(x.shape.slice(axis + 1)));
   const shape = order.map((axis) => x.shape[axis] as number);

@@ -62,7 +62,13 @@ export function patches(x: Tensor, patchSize: number): Tensor {
   });
 }
 
-/** A convolution with stride = kernel size: x [B, channels, height, width], weight [C, channels · p · p] → [B, P, C]. */
+/**
+ * A convolution with stride = kernel size: x [B, channels, height, width], weight [C, channels · p · p] → [B, P, C].
+ * Throws ShapeError for weights of other patches.
+ */
 export function patchConvolution(x: Tensor, weights: Linear, patchSize: number): Tensor {
+  const { channels } = dims(x, 'x [B, channels, height, width]');
+  const { C } = dims(weights.weight, 'weight [C, patch]', { patch: channels * patchSize * patchSize });
+  if (weights.bias !== undefined) dims(weights.bias, 'bias [C]', { C });
   return tidy(x.gpu, () => linear(patches(x, patchSize), weights)); // [B, P, C]
 }

@@ -45,9 +45,17 @@ const ropeKernel: Kernel = {
   `,
 };
 
-/** Cosines and sines for the positions 0 to `positionCount` − 1 and heads of `headSize` (even) channels. */
+/**
+ * Cosines and sines for the positions 0 to `positionCount` − 1 and heads of `headSize` channels, an even number; otherwise
+ * RangeError.
+ */
 export function ropeTable(gpu: Gpu, positionCount: number, headSize: number, base: number): RopeTable {
-  if (headSize % 2 !== 0) throw new RangeError(`ropeTable: expected an even head size, got ${headSize}`);
+  if (!Number.isInteger(headSize) || headSize < 0 || headSize % 2 !== 0) {
+    throw new RangeError(`ropeTable: expected an even head size, got ${headSize}`);
+  }
+  if (!Number.isInteger(positionCount) || positionCount < 0) {
+    throw new RangeError(`ropeTable: expected a whole number of positions, got ${positionCount}`);
+  }
   const half = headSize / 2;
   const cos = new Float32Array(positionCount * half);
   const sin = new Float32Array(positionCount * half);
