@@ -16,6 +16,7 @@ import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensorsHeader } from '../../src/models/checkpoint/safetensors.ts';
 import { decodeImage, modelDirectory } from '../../src/models/index.ts';
+import { testGpu } from '../support/gpu.ts';
 
 const cli = 'dist/cli.js';
 const model = 'golden/tiny-llava';
@@ -174,6 +175,18 @@ describe('zip', () => {
     );
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ tokensIn: 577, tokensOut: 54, contextual: 0, merged: 0 });
+  });
+});
+
+describe('doctor', () => {
+  it('T-19.8 --json prints one object, with the adapter that these tests run on and no problem', async () => {
+    const { code, stdout } = await run('doctor', '--json');
+    expect(code).toBe(0);
+    const { adapter } = await testGpu();
+    expect(JSON.parse(stdout)).toMatchObject({
+      problem: null,
+      adapter: { description: adapter.description },
+    });
   });
 });
 

@@ -4,6 +4,7 @@
 // comes one line, `probe: ` and a ProbeResult as JSON; a driver may print other lines around it.
 
 import { type DawnDoor, type DoorName, openDawn } from '../tensor/dawn.ts';
+import { bufferUsage, mapForReading } from '../tensor/webgpu-flags.ts';
 
 export interface ProbeResult {
   readonly adapter: ProbedAdapter | null;
@@ -44,13 +45,22 @@ const KERNEL = `
 `;
 
 async function probe(driverFolder: string | undefined): Promise<ProbeResult> {
+  let door: DawnDoor;
   try {
-    const door = await openDawn(driverFolder === undefined ? {} : { driverFolder });
-    const adapter = describe(door);
+    door = await openDawn(driverFolder === undefined ? {} : { driverFolder });
+  } catch (error) {
+    return { adapter: null, error: messageOf(error) };
+  }
+  const adapter = describe(door);
+  try {
     return { adapter, error: await tryKernel(door.adapter) };
   } catch (error) {
-    return { adapter: null, error: error instanceof Error ? error.message : String(error) };
+    return { adapter, error: messageOf(error) };
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function describe({ adapter, driver, memoryBudgetBytes }: DawnDoor): ProbedAdapter {
@@ -72,9 +82,9 @@ async function tryKernel(adapter: GPUAdapter): Promise<string | null> {
   const size = 4 * VALUE_COUNT;
   const values = device.createBuffer({
     size,
-    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    usage: bufferUsage.storage | bufferUsage.copySource | bufferUsage.copyTarget,
   });
-  const staging = device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+  const staging = device.createBuffer({ size, usage: bufferUsage.mapRead | bufferUsage.copyTarget });
   device.queue.writeBuffer(
     values,
     0,
@@ -97,7 +107,7 @@ async function tryKernel(adapter: GPUAdapter): Promise<string | null> {
   encoder.copyBufferToBuffer(values, 0, staging, 0, size);
   device.queue.submit([encoder.finish()]);
 
-  await staging.mapAsync(GPUMapMode.READ);
+  await staging.mapAsync(mapForReading);
   const result = new Float32Array(staging.getMappedRange().slice(0));
   staging.unmap();
   device.destroy();
