@@ -8,7 +8,7 @@
 
 import { GpuError } from './errors.ts';
 import type { Gpu } from './gpu.ts';
-import { allocate, type Storage } from './memory.ts';
+import { allocate, disown, type Storage } from './memory.ts';
 import type { AnyTensor } from './tensor.ts';
 import { bufferUsage, computeStage } from './webgpu-flags.ts';
 
@@ -127,15 +127,7 @@ export function createCommands(device: GPUDevice): Commands {
 /** Appends one dispatch to the batch. Nothing to do (`groups` = 0) is not dispatched. Returns the output. */
 export function runKernel<T extends AnyTensor>(gpu: Gpu, kernel: Kernel, work: Dispatch & { output: T }): T {
   if (work.groups === 0) return work.output;
-  for (const tensor of [...work.inputs, work.output]) {
-    if (tensor.gpu !== gpu)
-      throw new GpuError(`${kernel.name}: expected tensors of one device, got two devices`);
-    if (!gpu.memory.live.has(tensor)) {
-      throw new GpuError(
-        `${kernel.name}: expected live tensors, got a disposed one [${tensor.shape.join(', ')}]`,
-      );
-    }
-  }
+  checkTensors(gpu, kernel.name, work);
   const { commands } = gpu;
   const pass = openPass(gpu);
   if (commands.boundKernel !== kernel) {
@@ -148,6 +140,23 @@ export function runKernel<T extends AnyTensor>(gpu: Gpu, kernel: Kernel, work: D
   pass.dispatchWorkgroups(columns, Math.ceil(work.groups / columns));
   if (++commands.dispatchCount === DISPATCHES_PER_SUBMIT) submit(gpu);
   return work.output;
+}
+
+/** Frees the output, which nobody will get, if an operand cannot be used. */
+function checkTensors(gpu: Gpu, who: string, { inputs, output }: Dispatch): void {
+  const reason = [...inputs, output]
+    .map((tensor) => whyUnusable(gpu, tensor))
+    .find((found) => found !== null);
+  const aliased = inputs.some((input) => input.storage === output.storage);
+  if (reason === undefined && !aliased) return;
+  disown(gpu.memory, output);
+  throw new GpuError(`${who}: expected ${reason ?? 'another output, got one of the inputs'}`);
+}
+
+function whyUnusable(gpu: Gpu, tensor: AnyTensor): string | null {
+  if (tensor.gpu !== gpu) return 'tensors of one device, got two devices';
+  if (!gpu.memory.live.has(tensor)) return `live tensors, got a disposed one [${tensor.shape.join(', ')}]`;
+  return null;
 }
 
 function openPass(gpu: Gpu): GPUComputePassEncoder {

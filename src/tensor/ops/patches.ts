@@ -45,11 +45,7 @@ const patchesKernel: Kernel = {
 /** Images x [B, channels, height, width] → rows of patches [B, P, channels · p · p], row by row of the image. */
 export function patches(x: Tensor, patchSize: number): Tensor {
   const { B, channels, height, width } = dims(x, 'x [B, channels, height, width]');
-  if (!Number.isInteger(patchSize) || patchSize < 1 || patchSize > Math.min(height, width)) {
-    throw new RangeError(
-      `patches: expected a patch size from 1 to ${Math.min(height, width)}, got ${patchSize}`,
-    );
-  }
+  checkPatchSize(patchSize, height, width);
   const rows = Math.floor(height / patchSize);
   const columns = Math.floor(width / patchSize);
   const shape = [B, rows * columns, channels * patchSize * patchSize];
@@ -64,11 +60,20 @@ export function patches(x: Tensor, patchSize: number): Tensor {
 
 /**
  * A convolution with stride = kernel size: x [B, channels, height, width], weight [C, channels · p · p] → [B, P, C].
- * Throws ShapeError for weights of other patches.
+ * Throws RangeError for a patch size that the image does not hold, ShapeError for weights of other patches.
  */
 export function patchConvolution(x: Tensor, weights: Linear, patchSize: number): Tensor {
-  const { channels } = dims(x, 'x [B, channels, height, width]');
+  const { channels, height, width } = dims(x, 'x [B, channels, height, width]');
+  checkPatchSize(patchSize, height, width);
   const { C } = dims(weights.weight, 'weight [C, patch]', { patch: channels * patchSize * patchSize });
   if (weights.bias !== undefined) dims(weights.bias, 'bias [C]', { C });
   return tidy(x.gpu, () => linear(patches(x, patchSize), weights)); // [B, P, C]
+}
+
+function checkPatchSize(patchSize: number, height: number, width: number): void {
+  if (!Number.isInteger(patchSize) || patchSize < 1 || patchSize > Math.min(height, width)) {
+    throw new RangeError(
+      `patches: expected a patch size from 1 to ${Math.min(height, width)}, got ${patchSize}`,
+    );
+  }
 }

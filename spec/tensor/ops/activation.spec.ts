@@ -1,0 +1,109 @@
+import fc from 'fast-check';
+import { describe, it } from 'vitest';
+import { gelu, quickGelu, silu, type Tensor } from '../../../src/tensor/index.ts';
+import * as oracle from '../../oracle/activation.ts';
+import { expectClose, FLUSHED, u } from '../../support/closeness.ts';
+import { testGpu } from '../../support/gpu.ts';
+import { checkProperty } from '../../support/property.ts';
+import { expand, lengths, recipes } from '../../support/recipe.ts';
+
+const gpu = await testGpu();
+
+interface Activation {
+  readonly title: string;
+  readonly label: string;
+  readonly run: (x: Tensor) => Tensor;
+  readonly expected: (x: ArrayLike<number>) => Float64Array;
+  readonly bound: number;
+}
+
+const activations: readonly Activation[] = [
+  {
+    title: 'T-6.1 gelu gives x/2 · (1 + erf(x/√2))',
+    label: 'gelu',
+    run: gelu,
+    expected: oracle.gelu,
+    bound: 5e-7,
+  },
+  {
+    title: 'T-6.2 quickGelu gives x / (1 + exp(−1.702 x))',
+    label: 'quickGelu',
+    run: quickGelu,
+    expected: oracle.quickGelu,
+    bound: 5e-7,
+  },
+  {
+    title: 'T-6.3 silu gives x / (1 + exp(−x))',
+    label: 'silu',
+    run: silu,
+    expected: oracle.silu,
+    bound: 5e-7,
+  },
+];
+
+describe('T-6 activations', () => {
+  for (const { title, label, run, expected, bound } of activations) {
+    it(title, () =>
+      checkProperty(gpu, {
+        cases: fc.record({ rows: lengths(17), columns: lengths(257), x: recipes() }),
+        data: ({ rows, columns, x }) => ({ x: expand('x', x, [rows, columns]) }),
+        run: ({ x }) => [run(x)],
+        judge: ([y], { x }) => {
+          const within = (i: number): number => bound * Math.max(1, Math.abs(x.values[i] as number));
+          expectClose(label, y, x.shape, expected(x.values), within);
+        },
+      }),
+    );
+
+    it(`${title}, on a fine walk from −20 to 20 and far out`, () =>
+      checkProperty(gpu, {
+        cases: fc.constant(null),
+        count: 1,
+        data: () => ({ x: walk() }),
+        run: ({ x }) => [run(x)],
+        judge: ([y], { x }) => {
+          const within = (i: number): number => bound * Math.max(1, Math.abs(x.values[i] as number));
+          expectClose(label, y, x.shape, expected(x.values), within);
+          // T-6 is loose far out, where these functions are x, or 0.
+          const far = Array.from(x.values.keys()).filter((i) => Math.abs(x.values[i] as number) >= 20);
+          const tails = { values: far.map((i) => y.values[i] as number), shape: [far.length] };
+          const expectedTails = far.map((i) => Math.max(x.values[i] as number, 0));
+          expectClose(`${label} far out`, tails, [far.length], expectedTails, (i) =>
+            Math.max(8 * u * (expectedTails[i] as number), 1e-7),
+          );
+        },
+      }));
+  }
+
+  for (const { title, label, run } of activations) {
+    it(`${title}: f(x) − f(−x) = x and f(0) = 0`, () =>
+      checkProperty(gpu, {
+        cases: fc.record({ count: lengths(577), x: recipes() }),
+        data: ({ count, x }) => {
+          const positive = expand('x', x, [count]);
+          return { x: positive, minus: { values: positive.values.map((value) => -value), shape: [count] } };
+        },
+        run: ({ x, minus }) => [run(x), run(minus)],
+        judge: ([y, yOfMinus], { x }) => {
+          const difference = Float64Array.from(
+            y.values,
+            (value, i) => value - (yOfMinus.values[i] as number),
+          );
+          const got = { values: difference, shape: x.shape };
+          expectClose(`${label}(x) − ${label}(−x)`, got, x.shape, x.values, (i) =>
+            Math.max(FLUSHED, 4e-6 * Math.abs(x.values[i] as number)),
+          );
+        },
+      }));
+  }
+});
+
+function walk(): { values: Float32Array; shape: number[] } {
+  const values = new Float32Array(4001 + 40);
+  for (let i = 0; i <= 4000; i++) values[i] = (i - 2000) / 100;
+  for (let i = 0; i < 20; i++) {
+    values[4001 + 2 * i] = 20 * 1.8 ** i;
+    values[4002 + 2 * i] = -20 * 1.8 ** i;
+  }
+  return { values, shape: [values.length] };
+}

@@ -1,0 +1,240 @@
+import fc from 'fast-check';
+import { describe, it } from 'vitest';
+import {
+  layerNorm,
+  normalizeRows,
+  rmsNorm,
+  ShapeError,
+  type Tensor,
+  tensor,
+  tidy,
+} from '../../../src/tensor/index.ts';
+import * as oracle from '../../oracle/normalize.ts';
+import { normTolerance } from '../../support/bounds.ts';
+import { expectBits, expectClose, FLUSHED, u } from '../../support/closeness.ts';
+import { testGpu } from '../../support/gpu.ts';
+import { checkProperty } from '../../support/property.ts';
+import { expand, type Host, lengths, recipes } from '../../support/recipe.ts';
+import { expectAccepted, expectRejected } from '../../support/rejections.ts';
+
+const gpu = await testGpu();
+const zeros = (...shape: number[]): Tensor =>
+  tensor(gpu, new Float32Array(shape.reduce((x, y) => x * y, 1)), shape);
+const epsilons = fc.constantFrom(1e-5, 1e-6, 1e-12, 0.1);
+
+/** Cancellation in x − μ leaves an error of the order of u · mean|x| / σ in every element, and its square in σ. */
+function layerNormWithin(
+  x: Host<Float32Array>,
+  weight: Float32Array,
+  bias: Float32Array,
+  eps: number,
+  expected: Float64Array,
+  C: number,
+): (i: number) => number {
+  return (i) => {
+    const row = Math.floor(i / C);
+    const { mean, meanMagnitude, deviation } = oracle.moments(x.values, row, C, eps);
+    const standard = Math.abs((x.values[i] as number) - mean) / deviation;
+    const c = (16 + 2 * Math.sqrt(C)) * u;
+    const lost = (c * meanMagnitude) / deviation;
+    const w = Math.abs(weight[i % C] as number);
+    return (
+      w * (lost + standard * (lost * lost + c) + FLUSHED / deviation) +
+      2 * u * (Math.abs(bias[i % C] as number) + Math.abs(expected[i] as number)) +
+      FLUSHED
+    );
+  };
+}
+
+describe('T-10 layer norm', () => {
+  const cases = fc.record({
+    rows: lengths(17),
+    columns: lengths(577),
+    x: recipes(),
+    weight: recipes('huge', 'subnormal'),
+    bias: recipes('huge', 'subnormal'),
+    eps: epsilons,
+  });
+
+  it('T-10.1 layerNorm gives (x − μ) / √(σ² + ε) · weight + bias, σ² biased and of centred values', () =>
+    checkProperty(gpu, {
+      cases,
+      count: 250,
+      data: ({ rows, columns, x, weight, bias }) => ({
+        x: expand('x', x, [rows, columns]),
+        weight: expand('w', weight, [columns]),
+        bias: expand('b', bias, [columns]),
+      }),
+      run: ({ x, weight, bias }, { eps }) => [layerNorm(x, { weight, bias }, eps)],
+      judge: ([y], { x, weight, bias }, { rows: R, columns: C, eps }) => {
+        const expected = oracle.layerNorm(x.values, weight.values, bias.values, eps, { R, C });
+        const within = layerNormWithin(x, weight.values, bias.values, eps, expected, C);
+        expectClose('layerNorm', y, x.shape, expected, within);
+      },
+    }));
+
+  it('T-10.1 a constant row becomes the bias, ε decides how far a small variance is stretched', () =>
+    checkProperty(gpu, {
+      cases: fc.record({ columns: lengths(257, 2), seed: fc.integer({ min: 0, max: 99 }), eps: epsilons }),
+      data: ({ columns, seed }) => {
+        const values = new Float32Array(2 * columns).fill(3);
+        for (let i = 0; i < columns; i++) values[i] = i % 2 === 0 ? 2 ** -10 : -(2 ** -10);
+        return {
+          x: { values, shape: [2, columns] },
+          weight: { values: new Float32Array(columns).fill(1), shape: [columns] },
+          bias: expand('b', { dist: 'grid', seed, exp: 0 }, [columns]),
+        };
+      },
+      run: ({ x, weight, bias }, { eps }) => [layerNorm(x, { weight, bias }, eps)],
+      judge: ([y], { x, weight, bias }, { columns: C, eps }) => {
+        const expected = oracle.layerNorm(x.values, weight.values, bias.values, eps, { R: 2, C });
+        const within = (): number => 2e-6 * Math.max(1, 2 ** -10 / Math.sqrt(eps));
+        expectClose('layerNorm of small variance', y, x.shape, expected, within);
+        const constant = { values: y.values.subarray(C), shape: [C] };
+        expectBits('layerNorm of a constant row', constant, [C], bias.values);
+      },
+    }));
+
+  it('T-10.1 powers of two pass through weight and bias exactly', () =>
+    checkProperty(gpu, {
+      cases: fc.record({
+        rows: lengths(9),
+        columns: lengths(129),
+        x: recipes('subnormal'),
+        exp: fc.integer({ min: -8, max: 8 }),
+      }),
+      count: 50,
+      data: ({ rows, columns, x, exp }) => ({
+        x: expand('x', x, [rows, columns]),
+        one: { values: new Float32Array(columns).fill(1), shape: [columns] },
+        weight: { values: new Float32Array(columns).fill(2 ** exp), shape: [columns] },
+        bias: { values: new Float32Array(columns), shape: [columns] },
+      }),
+      run: ({ x, one, weight, bias }) => [
+        layerNorm(x, { weight: one, bias }, 1e-5),
+        layerNorm(x, { weight, bias }, 1e-5),
+      ],
+      judge: ([y, scaled], _, { exp }) =>
+        expectBits(
+          'scaled layerNorm',
+          scaled,
+          y.shape,
+          y.values.map((value) => value * 2 ** exp),
+        ),
+    }));
+
+  it('T-10.1 weights or bias of another length are rejected', () =>
+    tidy(gpu, () => {
+      const [x, weight, bias] = [zeros(2, 3), zeros(3), zeros(3)];
+      expectAccepted(gpu, () => layerNorm(x, { weight, bias }, 1e-5));
+      for (const other of [zeros(2), zeros(4), zeros(1), zeros(1, 3), zeros()]) {
+        expectRejected(gpu, ShapeError, () => layerNorm(x, { weight: other, bias }, 1e-5));
+        expectRejected(gpu, ShapeError, () => layerNorm(x, { weight, bias: other }, 1e-5));
+      }
+      const scalar = zeros();
+      expectRejected(gpu, ShapeError, () => layerNorm(scalar, { weight, bias }, 1e-5));
+    }));
+});
+
+describe('T-10 RMS norm', () => {
+  it('T-10.2 rmsNorm gives x / √(mean x² + ε) · weight', () =>
+    checkProperty(gpu, {
+      cases: fc.record({
+        rows: lengths(17),
+        columns: lengths(577),
+        x: recipes(),
+        weight: recipes('huge', 'subnormal'),
+        eps: epsilons,
+      }),
+      count: 250,
+      data: ({ rows, columns, x, weight }) => ({
+        x: expand('x', x, [rows, columns]),
+        weight: expand('w', weight, [columns]),
+      }),
+      run: ({ x, weight }, { eps }) => [rmsNorm(x, weight, eps)],
+      judge: ([y], { x, weight }, { rows: R, columns: C, eps }) => {
+        const expected = oracle.rmsNorm(x.values, weight.values, eps, { R, C });
+        const within = (i: number): number =>
+          normTolerance(C, expected[i] as number) +
+          (Math.abs(x.values[i] as number) < FLUSHED ? Math.abs(expected[i] as number) : 0);
+        expectClose('rmsNorm', y, x.shape, expected, within);
+      },
+    }));
+
+  it('T-10.2 −x gives the negative; a shift does not pass unseen', () =>
+    checkProperty(gpu, {
+      cases: fc.record({ columns: lengths(257, 2), seed: fc.integer({ min: 0, max: 99 }) }),
+      count: 50,
+      data: ({ columns, seed }) => {
+        const x = expand('x', { dist: 'grid', seed, exp: 0 }, [columns]);
+        return {
+          x,
+          minus: { ...x, values: x.values.map((value) => -value) },
+          shifted: { ...x, values: x.values.map((value) => value + 4) },
+          weight: expand('w', { dist: 'ramp', seed, exp: 0 }, [columns]),
+        };
+      },
+      run: ({ x, minus, shifted, weight }) => [
+        rmsNorm(x, weight, 1e-6),
+        rmsNorm(minus, weight, 1e-6),
+        rmsNorm(shifted, weight, 1e-6),
+      ],
+      judge: ([y, minus, shifted]) => {
+        expectBits(
+          'rmsNorm of −x',
+          minus,
+          y.shape,
+          y.values.map((value) => -value),
+        );
+        if (y.values.every((value, i) => value === shifted.values[i]))
+          throw new Error('expected a shift to show');
+      },
+    }));
+
+  it('T-10.2 a weight of another length is rejected', () =>
+    tidy(gpu, () => {
+      const x = zeros(2, 3);
+      expectAccepted(gpu, () => rmsNorm(x, zeros(3), 1e-5));
+      for (const other of [zeros(2), zeros(4), zeros(1), zeros(1, 3), zeros()])
+        expectRejected(gpu, ShapeError, () => rmsNorm(x, other, 1e-5));
+    }));
+});
+
+describe('T-10 rows of length 1', () => {
+  it('T-10.3 normalizeRows divides a row by its L2 norm, a row of zeros stays zero', () =>
+    checkProperty(gpu, {
+      cases: fc.record({ rows: lengths(33), columns: lengths(577), x: recipes('subnormal') }),
+      count: 250,
+      data: ({ rows, columns, x }) => ({ x: expand('x', x, [rows, columns]) }),
+      run: ({ x }) => [normalizeRows(x)],
+      judge: ([y], { x }, { rows: R, columns: C }) => {
+        const expected = oracle.normalizeRows(x.values, { R, C });
+        expectClose('normalizeRows', y, x.shape, expected, (i) => normTolerance(C, expected[i] as number));
+        if (x.values.every((value) => value === 0))
+          expectBits('a row of zeros', y, x.shape, new Float32Array(R * C));
+      },
+    }));
+
+  it('T-10.3 a power of two in front of a row changes no bit; there is no epsilon', () =>
+    checkProperty(gpu, {
+      cases: fc.record({
+        columns: lengths(257),
+        seed: fc.integer({ min: 0, max: 99 }),
+        exp: fc.integer({ min: -40, max: 40 }),
+      }),
+      count: 100,
+      data: ({ columns, seed, exp }) => ({
+        x: expand('x', { dist: 'grid', seed, exp: 0 }, [3, columns]),
+        scaled: expand('x', { dist: 'grid', seed, exp }, [3, columns]),
+      }),
+      run: ({ x, scaled }) => [normalizeRows(x), normalizeRows(scaled)],
+      judge: ([y, scaled]) => expectBits('normalizeRows of 2ⁿ x', scaled, y.shape, y.values),
+    }));
+
+  it('T-10.3 a tensor without axes is rejected', () =>
+    tidy(gpu, () => {
+      expectAccepted(gpu, () => normalizeRows(zeros(1)));
+      const scalar = zeros();
+      expectRejected(gpu, ShapeError, () => normalizeRows(scalar));
+    }));
+});
