@@ -1,7 +1,7 @@
 // A picture of what VisionZip did: kept patches bright, the others dimmed and tinted by the group they were folded into,
 // the target of each group framed in its colour. SPEC VZ-5.
 
-import type { RgbImage } from '../models/preprocess/rgb-image.ts';
+import { checkRgbImage, type RgbImage } from '../models/preprocess/rgb-image.ts';
 
 export interface OverlayPlan {
   readonly gridColumns: number; // patches in a row of the grid
@@ -17,10 +17,11 @@ const DIM = 0.45; //  of the grey that is left of a dropped patch
 const TINT = 0.3; // of the group's colour in it
 
 /**
- * Paints over `image`, whose sides are multiples of the patch grid's. A new picture of the same size. Throws RangeError
- * if the grid does not divide it.
+ * Paints over `image`, whose sides are multiples of the patch grid's. A new picture of the same size. Throws ShapeError
+ * for an image that is none, RangeError if the grid does not divide it.
  */
 export function overlayImage(image: RgbImage, plan: OverlayPlan): RgbImage {
+  checkRgbImage('overlayImage', image);
   const { gridColumns } = plan;
   const cell = image.width / gridColumns;
   if (!Number.isInteger(cell) || image.height % cell !== 0) {

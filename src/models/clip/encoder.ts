@@ -12,6 +12,7 @@ import {
   patchConvolution,
   repeatRows,
   reshape,
+  ShapeError,
   slice,
   type Tensor,
   tidy,
@@ -34,6 +35,11 @@ export function encodeClip(weights: ClipWeights, pixelValues: Tensor): ClipEncod
   const { config, layers } = weights;
   const { imageSize: S } = config;
   dims(pixelValues, 'pixelValues [B, channels, S, S]', { channels: 3, S });
+  if (config.hiddenSize % config.headCount !== 0) {
+    throw new ShapeError(
+      `encodeClip: expected channels divisible by ${config.headCount} heads, got ${config.hiddenSize}`,
+    );
+  }
   if (layers.length === 0) throw new RangeError('encodeClip: expected at least one layer, got none');
 
   const { gpu } = pixelValues;

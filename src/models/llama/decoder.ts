@@ -62,9 +62,7 @@ export function emptyCache(gpu: Gpu, { config }: LlamaWeights, positionCount: nu
  * RangeError if the sequence outgrows the cache.
  */
 export function decoderStep(weights: LlamaWeights, inputEmbeds: Tensor, cache: KeyValueCache): DecoderStep {
-  const { config } = weights;
-  const { T } = dims(inputEmbeds, 'inputEmbeds [B, T, C]', { C: config.hiddenSize });
-  if (T === 0) throw new RangeError('decoderStep: expected at least one position, got none');
+  const { T } = checkStep(weights, inputEmbeds, cache);
 
   const layers: LayerCache[] = [];
   let hiddenStates = inputEmbeds; // [B, T, C]
@@ -78,6 +76,21 @@ export function decoderStep(weights: LlamaWeights, inputEmbeds: Tensor, cache: K
   const logits = tidy(inputEmbeds.gpu, () => lastLogits(weights, hiddenStates)); // [B, V]
   if (hiddenStates !== inputEmbeds) dispose(hiddenStates);
   return { logits, cache: { length: cache.length + T, layers, rope: cache.rope } };
+}
+
+/** M-5.7. */
+function checkStep({ config }: LlamaWeights, inputEmbeds: Tensor, cache: KeyValueCache): { T: number } {
+  const { hiddenSize: C, keyValueHeadCount: G, headSize: D } = config;
+  const { B, T } = dims(inputEmbeds, 'inputEmbeds [B, T, C]', { C });
+  if (T === 0) throw new RangeError('decoderStep: expected at least one position, got none');
+  for (const { keys } of cache.layers) dims(keys, 'cached keys [B, G, L, D]', { B, G, L: cache.length, D });
+  const { positions } = dims(cache.rope.cos, 'cos [positions, half]', { half: D / 2 });
+  if (cache.length + T > positions) {
+    throw new RangeError(
+      `decoderStep: expected at most ${positions} positions, for which the cache was made, got ${cache.length + T}`,
+    );
+  }
+  return { T };
 }
 
 function llamaLayer(

@@ -1,0 +1,31 @@
+// The README's library example, as it stands there, run against the built package.
+
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+
+const example = /```js\n([\s\S]*?)```/.exec(readFileSync('README.md', 'utf8'))?.[1] ?? '';
+
+test('VZ-4.1 the README example is at most 15 lines and answers', async () => {
+  expect(
+    example
+      .trim()
+      .split('\n')
+      .filter((line) => line !== '').length,
+  ).toBeLessThanOrEqual(15);
+  const run = promisify(execFile);
+  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', example]);
+  expect(stdout).toBe('A yellow circle');
+});
+
+test('T-1.1 every file that the README and the docs link to is there', () => {
+  for (const page of ['README.md', 'docs/architecture.md', 'docs/numerics.md', 'CONTRIBUTING.md']) {
+    const folder = page.startsWith('docs/') ? 'docs/' : '';
+    const links = [...readFileSync(page, 'utf8').matchAll(/(?:\]\(|src=")([^)"#]+)/g)].map(
+      ([, link]) => link as string,
+    );
+    for (const link of links)
+      if (!/^https?:/.test(link)) expect(() => readFileSync(folder + link), link).not.toThrow();
+  }
+});
