@@ -44,15 +44,25 @@ export function prefill(
     );
   }
   const T = inputEmbeds.shape[1] ?? 0;
-  const cache = emptyCache(llava.gpu, llava.language, T + maxNewTokens);
-  return { step: decoderStep(llava.language, inputEmbeds, cache), maxNewTokens };
+  return tidy(llava.gpu, () => {
+    const cache = emptyCache(llava.gpu, llava.language, T + maxNewTokens);
+    return { step: decoderStep(llava.language, inputEmbeds, cache), maxNewTokens };
+  });
 }
 
 /**
  * The most likely tokens, one after the other, until EOS (which is not handed out) or maxNewTokens. Frees the prefill,
  * also when the caller stops early.
  */
-export async function* decode(
+export function decode(llava: Llava, start: Prefill): AsyncGenerator<number, void, undefined> {
+  const tokens = decodeTokens(llava, start);
+  // A generator that is stopped before it has begun runs nothing of its own, not even its finally.
+  const stop = tokens.return.bind(tokens);
+  tokens.return = (value) => stop(value).finally(() => dispose(start.step));
+  return tokens;
+}
+
+async function* decodeTokens(
   llava: Llava,
   { step, maxNewTokens }: Prefill,
 ): AsyncGenerator<number, void, undefined> {

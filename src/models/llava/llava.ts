@@ -116,10 +116,17 @@ export function project({ gpu, projector }: Llava, tokens: Tensor): Tensor {
 
 /**
  * Puts projected visual tokens [1, V, E] in the place of `<image>`: → [1, T, E]. Positions are those of the result,
- * 0 to T − 1, whatever was dropped. SPEC M-6.3.
+ * 0 to T − 1, whatever was dropped. Throws ShapeError for tokens of another width or of several pictures, RangeError for a
+ * token id that the model has not. SPEC M-6.3.
  */
 export function splice({ gpu, language }: Llava, prompt: PromptIds, projectedTokens: Tensor): Tensor {
-  dims(projectedTokens, 'projectedTokens [B, V, E]', { B: 1 });
+  const { hiddenSize: E, vocabSize } = language.config;
+  dims(projectedTokens, 'projectedTokens [one, V, E]', { one: 1, E });
+  const unknown = [...prompt.before, ...prompt.after].find(
+    (id) => !Number.isInteger(id) || id < 0 || id >= vocabSize,
+  );
+  if (unknown !== undefined)
+    throw new RangeError(`splice: expected token ids below ${vocabSize}, got ${unknown}`);
   return tidy(gpu, () => {
     const before = embedTokens(language, gpu, prompt.before); // [1, T₁, E]
     const after = embedTokens(language, gpu, prompt.after); //   [1, T₂, E]
@@ -132,11 +139,6 @@ function embedTokens(
   gpu: Gpu,
   tokenIds: readonly number[],
 ): Tensor {
-  for (const id of tokenIds) {
-    if (!Number.isInteger(id) || id < 0 || id >= config.vocabSize) {
-      throw new RangeError(`splice: expected token ids below ${config.vocabSize}, got ${id}`);
-    }
-  }
   const ids = indexTensor(gpu, Uint32Array.from(tokenIds), [tokenIds.length]); // [T]
   const embeds = lookup(tokenEmbedding, ids); //                                  [T, E]
   return reshape(embeds, [1, tokenIds.length, config.hiddenSize]); //             [1, T, E]
