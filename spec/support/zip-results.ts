@@ -68,8 +68,18 @@ export interface ZipJob {
   readonly options: VisionZipOptions;
 }
 
-/** Zips all of them before anything is read. */
+const AT_ONCE = 40; // A software adapter takes a piece of the address space for each buffer.
+
+/** Zips all of them, many before anything is read. */
 export async function zipAll(gpu: Gpu, jobs: readonly ZipJob[]): Promise<ZipHosts[]> {
+  const hosts: ZipHosts[] = [];
+  for (let begin = 0; begin < jobs.length; begin += AT_ONCE) {
+    hosts.push(...(await zipTogether(gpu, jobs.slice(begin, begin + AT_ONCE))));
+  }
+  return hosts;
+}
+
+async function zipTogether(gpu: Gpu, jobs: readonly ZipJob[]): Promise<ZipHosts[]> {
   const upload = ({ values, shape }: Host<Float32Array>): Tensor => tensor(gpu, values, shape);
   const outputs = tidy(gpu, () => {
     const inputs = jobs.map(({ data }) => ({
