@@ -160,7 +160,7 @@ describe('T-4.4 budget', () => {
     const made = memory.buffersMade;
     expect(() => allocate(memory, 5 * MIB, 'second')).toThrow(GpuError);
     expect(() => allocate(memory, 5 * MIB, 'second')).toThrow(
-      /^second: expected at most 8\.0 MiB .+, got 4\.0 MiB in use and 5\.0 MiB/,
+      /^second: expected at most 8\.0 MiB .+, got 4\.0 MiB in 1 and 5\.0 MiB more/,
     );
     expect(memory.buffersMade).toBe(made);
     const third = allocate(memory, 4 * MIB, 'third'); // up to the last byte
@@ -177,6 +177,13 @@ describe('T-4.4 budget', () => {
     disown(memory, owner);
     allocate(memory, 4 * MIB, 'second').buffer.destroy();
     expect([memory.allocatedBytes, memory.pooledBytes]).toEqual([4 * MIB, 0]);
+  });
+
+  it('T-4.4 more buffers than the system lets a software adapter map are refused', () => {
+    const memory = pool(2 ** 40);
+    const storages = Array.from({ length: 30_000 }, () => allocate(memory, 4, 'one of many'));
+    expect(() => allocate(memory, 4, 'one more')).toThrow(/^one more: expected at most .+ in 30000 buffers/);
+    for (const { buffer } of storages) buffer.destroy();
   });
 
   it('T-4.4 a buffer larger than the adapter takes is refused', () => {

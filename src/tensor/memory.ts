@@ -32,6 +32,7 @@ export interface Memory {
   nextId: number;
   allocatedBytes: number; // live and pooled
   pooledBytes: number;
+  buffersHeld: number; //    live and pooled
   buffersMade: number;
 }
 
@@ -52,6 +53,7 @@ export function createMemory(
     nextId: 0,
     allocatedBytes: 0,
     pooledBytes: 0,
+    buffersHeld: 0,
     buffersMade: 0,
   };
 }
@@ -78,6 +80,7 @@ export function allocate(memory: Memory, bytes: number, who: string): Storage {
   checkRoom(memory, capacity, who);
   const buffer = createBuffer(memory, capacity, who);
   memory.allocatedBytes += capacity;
+  memory.buffersHeld++;
   memory.buffersMade++;
   return { id: memory.nextId++, buffer, capacity, shares: 0 };
 }
@@ -91,14 +94,18 @@ function checkRoom(memory: Memory, capacity: number, who: string): void {
     );
   }
   if (memory.budgetBytes === null) return;
-  if (memory.allocatedBytes + capacity > memory.budgetBytes) trim(memory);
-  if (memory.allocatedBytes + capacity > memory.budgetBytes) {
-    throw new GpuError(
-      `${who}: expected at most ${mebibytes(memory.budgetBytes)} in use on this software adapter, got ` +
-        `${mebibytes(memory.allocatedBytes)} in use and ${mebibytes(capacity)} asked for`,
-    );
-  }
+  const isFull = (bytes: number): boolean =>
+    memory.allocatedBytes + capacity > bytes || memory.buffersHeld >= MOST_BUFFERS;
+  if (isFull(memory.budgetBytes)) trim(memory);
+  if (!isFull(memory.budgetBytes)) return;
+  throw new GpuError(
+    `${who}: expected at most ${mebibytes(memory.budgetBytes)} in ${MOST_BUFFERS} buffers on this software adapter, ` +
+      `got ${mebibytes(memory.allocatedBytes)} in ${memory.buffersHeld} and ${mebibytes(capacity)} more`,
+  );
 }
+
+// lavapipe maps each buffer by itself and crashes when the system, as Linux does at 65,530, refuses another mapping.
+const MOST_BUFFERS = 30_000;
 
 const LARGE = 16 * 2 ** 20;
 
@@ -125,6 +132,7 @@ export function trim(memory: Memory): void {
       memory.onDestroy(storage);
       storage.buffer.destroy();
       memory.allocatedBytes -= storage.capacity;
+      memory.buffersHeld--;
     }
   }
   memory.free.clear();
