@@ -407,3 +407,34 @@ describe('T-3.2 sizes beyond 65,535 workgroups', () => {
     expect(places.findIndex((place, row) => place !== expected(row))).toBe(-1);
   });
 });
+
+describe('T-4.5 bind groups', () => {
+  it('T-4.5 they are begun anew and collected before there are too many', async () => {
+    const xs = Array.from({ length: 120 }, () => filled(1));
+    let most = 0;
+    for (let round = 0; round < 12; round++) {
+      tidy(gpu, () => {
+        for (let i = 0; i < 1000; i++)
+          add(xs[(7 * i + round) % 120] as Tensor, xs[(i + 13 * round) % 120] as Tensor);
+      });
+      await finish(gpu);
+      most = Math.max(most, gpu.commands.uncollected);
+    }
+    expect(most).toBeGreaterThan(1000);
+    expect(most).toBeLessThan(5096);
+    dispose(...xs);
+  });
+
+  it('T-4.5 far too many without waiting are refused', async () => {
+    await finish(gpu);
+    const before = gpu.commands.uncollected;
+    const x = filled(1);
+    const live = gpu.memory.live.size;
+    gpu.commands.uncollected = 40_000;
+    if (gpu.adapter.software)
+      expect(() => add(x, x)).toThrow(/^add: expected a reading at least every 40000/);
+    expect(gpu.memory.live.size).toBe(live);
+    gpu.commands.uncollected = before;
+    dispose(x);
+  });
+});

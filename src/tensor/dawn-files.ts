@@ -177,3 +177,16 @@ export function softwareMemoryBudget(): number {
   const allowed = limit > 0 && limit < total ? limit : total;
   return Math.floor(0.7 * Math.min(allowed, process.availableMemory()));
 }
+
+let collector: (() => void) | undefined;
+
+/** V8's own collector, which Node hands out under a flag only. */
+export function garbageCollector(): () => void {
+  if (collector === undefined) {
+    const { setFlagsFromString } = process.getBuiltinModule('node:v8');
+    setFlagsFromString('--expose-gc');
+    collector = process.getBuiltinModule('node:vm').runInNewContext('gc') as () => void;
+    setFlagsFromString('--no-expose-gc');
+  }
+  return collector;
+}

@@ -6,6 +6,7 @@
 import { type DoorName, explainLoadFailure, type Finding, type HostFacts, nextDoor } from './dawn-doors.ts';
 import {
   driverFolder,
+  garbageCollector,
   hasVulkanLoader,
   loadDriverFolder,
   mayHaveOtherAdapters,
@@ -27,6 +28,8 @@ export interface DawnDoor {
   readonly driver: DoorName;
   readonly memoryBudgetBytes: number | null; // of a software adapter in Node; null elsewhere
   readonly inNode: boolean;
+  /** Runs JavaScript's garbage collection now, where that can be had (Node). */
+  collectGarbage(): void;
 }
 
 interface DawnModule {
@@ -71,7 +74,14 @@ async function openBrowser(gpu: GPU, options: DawnOptions): Promise<DawnDoor> {
       'openGpu: expected a WebGPU adapter, got none from this browser; its GPU page (about:gpu) says why',
     );
   }
-  return { gpu, adapter, driver: 'browser', memoryBudgetBytes: null, inNode: false };
+  return {
+    gpu,
+    adapter,
+    driver: 'browser',
+    memoryBudgetBytes: null,
+    inNode: false,
+    collectGarbage: () => {},
+  };
 }
 
 async function openNode(options: DawnOptions, flags: readonly string[]): Promise<DawnDoor> {
@@ -110,7 +120,7 @@ function finding(room: Room | null, options: DawnOptions): Finding {
 
 function nodeDoor(driver: DoorName, { gpu, adapter }: Room): DawnDoor {
   const memoryBudgetBytes = adapter.info.isFallbackAdapter ? softwareMemoryBudget() : null;
-  return { gpu, adapter, driver, memoryBudgetBytes, inNode: true };
+  return { gpu, adapter, driver, memoryBudgetBytes, inNode: true, collectGarbage: garbageCollector() };
 }
 
 async function openDoor(

@@ -5,7 +5,7 @@
 
 import { type DawnDoor, type DawnOptions, openDawn } from './dawn.ts';
 import { GpuError } from './errors.ts';
-import { type Commands, createCommands, forgetStorage, submit } from './kernel.ts';
+import { type Commands, createCommands, forgetStorage, renewBindGroups, submit } from './kernel.ts';
 import { createMemory, type Memory, trim } from './memory.ts';
 
 /** How to find the adapter (DawnOptions; only in Node), and how much memory to use. */
@@ -105,6 +105,7 @@ function wrapDevice(door: DawnDoor, device: GPUDevice, options: GpuOptions): Gpu
     fail,
     async check() {
       await Promise.all(commands.checks);
+      renewBindGroups(commands, door.collectGarbage);
       const message = commands.compileErrors[0] ?? failure;
       commands.compileErrors.length = 0;
       failure = null;

@@ -87,7 +87,8 @@ const PARAMS_BYTES = 64;
 const SLOTS = 256;
 const DISPATCHES_PER_SUBMIT = 64;
 const MAX_GROUPS_PER_AXIS = 65535;
-const MOST_BIND_GROUPS = 4096; // then the cache begins anew: a growing key-value cache always brings new ones
+const MOST_BIND_GROUPS = 4096;
+const MOST_UNCOLLECTED = 40_000;
 
 /** The state between two submits, and what outlives them: pipelines, layouts, bind groups. */
 export interface Commands {
@@ -103,6 +104,7 @@ export interface Commands {
   pass: GPUComputePassEncoder | null;
   boundKernel: Kernel | null;
   dispatchCount: number;
+  uncollected: number; // bind groups made since the cache was begun
 }
 
 export function createCommands(device: GPUDevice): Commands {
@@ -121,13 +123,14 @@ export function createCommands(device: GPUDevice): Commands {
     pass: null,
     boundKernel: null,
     dispatchCount: 0,
+    uncollected: 0,
   };
 }
 
 /** Appends one dispatch to the batch. Nothing to do (`groups` = 0) is not dispatched. Returns the output. */
 export function runKernel<T extends AnyTensor>(gpu: Gpu, kernel: Kernel, work: Dispatch & { output: T }): T {
   if (work.groups === 0) return work.output;
-  checkTensors(gpu, kernel.name, work);
+  checkWork(gpu, kernel.name, work);
   const { commands } = gpu;
   const pass = openPass(gpu);
   if (commands.boundKernel !== kernel) {
@@ -142,15 +145,19 @@ export function runKernel<T extends AnyTensor>(gpu: Gpu, kernel: Kernel, work: D
   return work.output;
 }
 
-/** Frees the output, which nobody will get, if an operand cannot be used. */
-function checkTensors(gpu: Gpu, who: string, { inputs, output }: Dispatch): void {
-  const reason = [...inputs, output]
-    .map((tensor) => whyUnusable(gpu, tensor))
-    .find((found) => found !== null);
-  const aliased = inputs.some((input) => input.storage === output.storage);
-  if (reason === undefined && !aliased) return;
+/** Frees the output, which nobody will get, if the work cannot be done. */
+function checkWork(gpu: Gpu, who: string, { inputs, output }: Dispatch): void {
+  const reasons = [...inputs, output].map((tensor) => whyUnusable(gpu, tensor));
+  if (inputs.some((input) => input.storage === output.storage)) {
+    reasons.push('another output, got one of the inputs');
+  }
+  if (gpu.adapter.software && gpu.commands.uncollected >= MOST_UNCOLLECTED) {
+    reasons.push(`a reading at least every ${MOST_UNCOLLECTED} new bind groups, got none`);
+  }
+  const reason = reasons.find((found) => found !== null);
+  if (reason === undefined) return;
   disown(gpu.memory, output);
-  throw new GpuError(`${who}: expected ${reason ?? 'another output, got one of the inputs'}`);
+  throw new GpuError(`${who}: expected ${reason}`);
 }
 
 function whyUnusable(gpu: Gpu, tensor: AnyTensor): string | null {
@@ -284,17 +291,27 @@ function bindGroupOf(gpu: Gpu, storages: readonly Storage[]): GPUBindGroup {
       ...storages.map(({ buffer }, i) => ({ binding: i + 1, resource: { buffer } })),
     ],
   });
-  if (commands.bindGroups.size >= MOST_BIND_GROUPS) {
-    commands.bindGroups.clear();
-    commands.bindGroupsOfStorage.clear();
-  }
   commands.bindGroups.set(key, bindGroup);
+  commands.uncollected++;
   for (const { id } of storages) {
     const keys = commands.bindGroupsOfStorage.get(id);
     if (keys === undefined) commands.bindGroupsOfStorage.set(id, [key]);
     else keys.push(key);
   }
   return bindGroup;
+}
+
+/**
+ * Begins the cache of bind groups anew when it has grown too large. Called where the device is waited for: a bind group
+ * cannot be destroyed, it goes when it is collected and the queue moves on, and V8 does not know that each one costs
+ * lavapipe a memory mapping, of which Linux allows 65,530.
+ */
+export function renewBindGroups(commands: Commands, collectGarbage: () => void): void {
+  if (commands.uncollected < MOST_BIND_GROUPS) return;
+  commands.bindGroups.clear();
+  commands.bindGroupsOfStorage.clear();
+  commands.uncollected = 0;
+  collectGarbage();
 }
 
 /** Drops the bind groups that name a storage, before its buffer is destroyed. */

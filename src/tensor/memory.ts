@@ -152,10 +152,24 @@ export function disown(memory: Memory, owner: Owner): void {
   memory.scopes.at(-1)?.delete(owner);
   const { storage } = owner;
   if (--storage.shares > 0) return;
-  const storages = memory.free.get(storage.capacity);
-  if (storages === undefined) memory.free.set(storage.capacity, [storage]);
-  else storages.push(storage);
+  const storages = memory.free.get(storage.capacity) ?? [];
+  memory.free.set(storage.capacity, storages);
+  storages.splice(placeOf(storage, storages), 0, storage);
   memory.pooledBytes += storage.capacity;
+}
+
+/**
+ * Free storages stand by falling id, so that the oldest is taken next whatever the order of freeing: then a step that
+ * is repeated takes the same buffers again, and finds its bind groups.
+ */
+function placeOf({ id }: Storage, storages: readonly Storage[]): number {
+  let [low, high] = [0, storages.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((storages[middle] as Storage).id > id) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /**

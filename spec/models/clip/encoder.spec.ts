@@ -288,7 +288,7 @@ describe('M-4 CLIP vision encoder', () => {
     expectBits('keys', two.keys, one.keys.shape, keys);
   });
 
-  it('M-4.4 whatever the sizes and the activation, a tower is what the oracle says', async () => {
+  it('M-4.7 whatever the sizes and the activation, a tower is what the oracle says', async () => {
     const drawn = fc.sample(randomTowers, { seed: 4, numRuns: 60 });
     const clips = drawn.map(({ config }, i) => tinyClip(`random ${i}`, config));
     const pixels = drawn.map(({ config, B }, i) => tinyPixels(`random ${i}`, B, config));
