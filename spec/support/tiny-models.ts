@@ -5,7 +5,7 @@
 // put in the wrong place shows.
 
 import type { ClipVisionConfig, ClipWeights, LlamaConfig, LlamaWeights } from '../../src/models/index.ts';
-import { type Gpu, type Tensor, tensor } from '../../src/tensor/index.ts';
+import { type Gpu, type Matrix, type Tensor, tensor } from '../../src/tensor/index.ts';
 import { grid8 } from './grid8.ts';
 import type { Host } from './recipe.ts';
 
@@ -19,8 +19,8 @@ type With<Leaf, Replaced, T> = T extends Replaced
       : T;
 
 type HostTensor = Host<Float32Array>;
-export type HostClip = With<HostTensor, Tensor, ClipWeights>;
-export type HostLlama = With<HostTensor, Tensor, LlamaWeights>;
+export type HostClip = With<HostTensor, Matrix, ClipWeights>;
+export type HostLlama = With<HostTensor, Matrix, LlamaWeights>;
 
 /** Uploads a record. What is shared on the host is shared on the device. */
 export function onDevice<T>(gpu: Gpu, record: T): With<Tensor, HostTensor, T> {

@@ -17,7 +17,7 @@ import {
   project,
   splice,
 } from '../../src/models/index.ts';
-import { dispose, tidy } from '../../src/tensor/index.ts';
+import { dispose, readAll, type Tensor, tidy } from '../../src/tensor/index.ts';
 import { answerZipped, paperBudgets, visionZip } from '../../src/visionzip/index.ts';
 import { testGpu } from '../support/gpu.ts';
 import { countMappings } from '../support/mappings.ts';
@@ -101,4 +101,21 @@ test('M-7.2 no more than maxNewTokens are made, and at least one is asked for', 
     const answer = answerZipped(llava, pixels, question, budget, { maxNewTokens });
     await expect(answer.next()).rejects.toThrow(/prefill: expected maxNewTokens/);
   }
+});
+
+test('M-2.30 packed f16 weights, as the file stores them, give the logits of the same weights in f32', async () => {
+  const { gpu } = llava;
+  const wide = await loadLlava(gpu, modelDirectory('golden/tiny-llava'), { weights: 'f32' });
+  expect(llava.language.head.weight.dtype).toBe('f16');
+  expect(wide.language.head.weight.dtype).toBe('f32');
+  const [packed, widened] = [llava, wide].map((model) =>
+    tidy(gpu, () => {
+      const { tokens } = visionZip(encodeImage(model, pixels), budget);
+      const embeds = splice(model, encodeQuestion(model.tokenizer, question), project(model, tokens));
+      return prefill(model, embeds).step.logits;
+    }),
+  );
+  const [a, b] = await readAll(gpu, [packed as Tensor, widened as Tensor]);
+  expect(a).toEqual(b);
+  dispose(wide, packed as Tensor, widened as Tensor);
 });

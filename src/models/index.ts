@@ -5,13 +5,22 @@ export { fetchedModel } from './checkpoint/fetched-model.ts';
 export { modelDirectory } from './checkpoint/model-directory.ts';
 export type { ModelFile, ModelFiles } from './checkpoint/model-files.ts';
 export { type Checkpoint, openCheckpoint } from './checkpoint/shard-index.ts';
+export type { WeightType } from './checkpoint/upload.ts';
 export { type TensorToWrite, writeSafetensors } from './checkpoint/write-safetensors.ts';
 export { type ClipEncoding, encodeClip } from './clip/encoder.ts';
 export type { ClipLayerWeights, ClipWeights } from './clip/weights.ts';
 export { type DecoderStep, decoderStep, emptyCache, type KeyValueCache } from './llama/decoder.ts';
 export type { LlamaLayerWeights, LlamaWeights } from './llama/weights.ts';
 export { ask, type DecodeOptions, decode, type Prefill, prefill } from './llava/decode.ts';
-export { encodeImage, type Llava, loadLlava, patchTokens, project, splice } from './llava/llava.ts';
+export {
+  encodeImage,
+  type Llava,
+  type LoadOptions,
+  loadLlava,
+  patchTokens,
+  project,
+  splice,
+} from './llava/llava.ts';
 export {
   CLIP_336,
   type PixelValues,

@@ -23,11 +23,14 @@ export {
   dims,
   dispose,
   elementCount,
+  type HalfMatrix,
   type IndexTensor,
   indexTensor,
+  type Matrix,
   read,
   readAll,
   reshape,
   type Tensor,
   tensor,
 } from './tensor.ts';
+export { matrixFromChunks, type WeightChunks } from './weights.ts';

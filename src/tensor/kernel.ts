@@ -9,7 +9,7 @@
 import { GpuError } from './errors.ts';
 import type { Gpu } from './gpu.ts';
 import { allocate, disown, type Storage } from './memory.ts';
-import type { AnyTensor } from './tensor.ts';
+import type { AnyTensor, Matrix } from './tensor.ts';
 import { bufferUsage, computeStage } from './webgpu-flags.ts';
 
 export interface Kernel {
@@ -75,9 +75,16 @@ export function f32(value: number): Scalar {
   return { type: 'f32', value };
 }
 
+/** Some rows of a matrix that is bound in blocks. The bytes before them are a multiple of 256. */
+export interface RowBlock {
+  readonly matrix: Matrix;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
+
 export interface Dispatch {
   readonly params: readonly Scalar[]; // in the order of the kernel's Params
-  readonly inputs: readonly AnyTensor[];
+  readonly inputs: readonly (AnyTensor | RowBlock)[];
   readonly output: AnyTensor;
   readonly groups: number; // workgroups, laid out as rows of at most 65,535
 }
@@ -137,8 +144,8 @@ export function runKernel<T extends AnyTensor>(gpu: Gpu, kernel: Kernel, work: D
     pass.setPipeline(pipelineOf(gpu, kernel, work.inputs.length));
     commands.boundKernel = kernel;
   }
-  const storages = [...work.inputs, work.output].map((tensor) => tensor.storage);
-  pass.setBindGroup(0, bindGroupOf(gpu, storages), [writeParams(commands, work.params)]);
+  const bindings = [...work.inputs, work.output].map(bindingOf);
+  pass.setBindGroup(0, bindGroupOf(gpu, bindings), [writeParams(commands, work.params)]);
   const columns = Math.min(work.groups, MAX_GROUPS_PER_AXIS);
   pass.dispatchWorkgroups(columns, Math.ceil(work.groups / columns));
   if (++commands.dispatchCount === DISPATCHES_PER_SUBMIT) submit(gpu);
@@ -147,8 +154,8 @@ export function runKernel<T extends AnyTensor>(gpu: Gpu, kernel: Kernel, work: D
 
 /** Frees the output, which nobody will get, if the work cannot be done. */
 function checkWork(gpu: Gpu, who: string, { inputs, output }: Dispatch): void {
-  const reasons = [...inputs, output].map((tensor) => whyUnusable(gpu, tensor));
-  if (inputs.some((input) => input.storage === output.storage)) {
+  const reasons = [...inputs, output].map((operand) => whyUnusable(gpu, operand));
+  if (inputs.some((input) => ownerOf(input).storage === output.storage)) {
     reasons.push('another output, got one of the inputs');
   }
   if (gpu.adapter.software && gpu.commands.uncollected >= MOST_UNCOLLECTED) {
@@ -160,10 +167,31 @@ function checkWork(gpu: Gpu, who: string, { inputs, output }: Dispatch): void {
   throw new GpuError(`${who}: expected ${reason}`);
 }
 
-function whyUnusable(gpu: Gpu, tensor: AnyTensor): string | null {
+function whyUnusable(gpu: Gpu, operand: AnyTensor | RowBlock): string | null {
+  const tensor = ownerOf(operand);
   if (tensor.gpu !== gpu) return 'tensors of one device, got two devices';
   if (!gpu.memory.live.has(tensor)) return `live tensors, got a disposed one [${tensor.shape.join(', ')}]`;
-  return null;
+  const { byteLength } = bindingOf(operand);
+  const largest = gpu.device.limits.maxStorageBufferBindingSize;
+  return byteLength > largest ? `at most ${largest} bytes in a binding, got ${byteLength}` : null;
+}
+
+function ownerOf(operand: AnyTensor | RowBlock): AnyTensor | Matrix {
+  return 'matrix' in operand ? operand.matrix : operand;
+}
+
+/** What of which buffer a kernel sees. */
+interface Binding {
+  readonly storage: Storage;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
+
+function bindingOf(operand: AnyTensor | RowBlock): Binding {
+  if (!('matrix' in operand)) {
+    return { storage: operand.storage, byteOffset: 0, byteLength: operand.storage.capacity };
+  }
+  return { storage: operand.matrix.storage, byteOffset: operand.byteOffset, byteLength: operand.byteLength };
 }
 
 function openPass(gpu: Gpu): GPUComputePassEncoder {
@@ -279,23 +307,29 @@ function pipelineOf(gpu: Gpu, kernel: Kernel, inputCount: number): GPUComputePip
   return pipeline;
 }
 
-function bindGroupOf(gpu: Gpu, storages: readonly Storage[]): GPUBindGroup {
+function bindGroupOf(gpu: Gpu, bindings: readonly Binding[]): GPUBindGroup {
   const { commands, device } = gpu;
-  const key = `${storages.length}:${storages.map((storage) => storage.id).join(',')}`;
+  const names = bindings.map(
+    ({ storage, byteOffset, byteLength }) => `${storage.id}@${byteOffset}+${byteLength}`,
+  );
+  const key = names.join(',');
   const cached = commands.bindGroups.get(key);
   if (cached !== undefined) return cached;
   const bindGroup = device.createBindGroup({
-    layout: layoutOf(gpu, storages.length - 1).bindGroup,
+    layout: layoutOf(gpu, bindings.length - 1).bindGroup,
     entries: [
       { binding: 0, resource: { buffer: commands.arena, size: PARAMS_BYTES } },
-      ...storages.map(({ buffer }, i) => ({ binding: i + 1, resource: { buffer } })),
+      ...bindings.map(({ storage, byteOffset, byteLength }, i) => ({
+        binding: i + 1,
+        resource: { buffer: storage.buffer, offset: byteOffset, size: byteLength },
+      })),
     ],
   });
   commands.bindGroups.set(key, bindGroup);
   commands.uncollected++;
-  for (const { id } of storages) {
-    const keys = commands.bindGroupsOfStorage.get(id);
-    if (keys === undefined) commands.bindGroupsOfStorage.set(id, [key]);
+  for (const { storage } of bindings) {
+    const keys = commands.bindGroupsOfStorage.get(storage.id);
+    if (keys === undefined) commands.bindGroupsOfStorage.set(storage.id, [key]);
     else keys.push(key);
   }
   return bindGroup;

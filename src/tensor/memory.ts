@@ -77,7 +77,21 @@ export function allocate(memory: Memory, bytes: number, who: string): Storage {
     memory.pooledBytes -= capacity;
     return pooled;
   }
-  checkRoom(memory, capacity, who);
+  const { maxBufferSize, maxStorageBufferBindingSize } = memory.device.limits;
+  return makeStorage(memory, capacity, Math.min(maxBufferSize, maxStorageBufferBindingSize), who);
+}
+
+/**
+ * Makes a storage of its own for weights, which stay: not a size class, and as large as the adapter makes buffers, since
+ * weights are bound in blocks. Throws GpuError if memory does not suffice.
+ */
+export function allocateWeights(memory: Memory, bytes: number, who: string): Storage {
+  const capacity = Math.ceil(Math.max(bytes, 256) / 256) * 256;
+  return makeStorage(memory, capacity, memory.device.limits.maxBufferSize, who);
+}
+
+function makeStorage(memory: Memory, capacity: number, largest: number, who: string): Storage {
+  checkRoom(memory, capacity, largest, who);
   const buffer = createBuffer(memory, capacity, who);
   memory.allocatedBytes += capacity;
   memory.buffersHeld++;
@@ -85,9 +99,7 @@ export function allocate(memory: Memory, bytes: number, who: string): Storage {
   return { id: memory.nextId++, buffer, capacity, shares: 0 };
 }
 
-function checkRoom(memory: Memory, capacity: number, who: string): void {
-  const { maxBufferSize, maxStorageBufferBindingSize } = memory.device.limits;
-  const largest = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+function checkRoom(memory: Memory, capacity: number, largest: number, who: string): void {
   if (capacity > largest) {
     throw new GpuError(
       `${who}: expected a buffer of at most ${mebibytes(largest)}, got ${mebibytes(capacity)}`,

@@ -9,7 +9,7 @@ import { copyOut, submit, upload } from './kernel.ts';
 import { allocate, collectOwners, disown, own, type Storage } from './memory.ts';
 import { bufferUsage, mapForReading } from './webgpu-flags.ts';
 
-interface TensorOf<D extends 'f32' | 'u32'> {
+interface TensorOf<D extends 'f32' | 'u32' | 'f16'> {
   readonly gpu: Gpu;
   readonly dtype: D;
   readonly shape: readonly number[];
@@ -20,6 +20,12 @@ export type Tensor = TensorOf<'f32'>;
 export type IndexTensor = TensorOf<'u32'>;
 export type AnyTensor = Tensor | IndexTensor;
 
+/** Weights [rows, columns] as f16, packed two to a u32; columns are a multiple of 4. Only products and lookups read it. */
+export type HalfMatrix = TensorOf<'f16'>;
+
+/** A matrix of weights. It may be larger than what an adapter binds at once: kernels read it in blocks of rows. */
+export type Matrix = Tensor | HalfMatrix;
+
 type AxisName<P extends string> = P extends `${string} [${infer List}]` ? Split<List> : never;
 type Split<L extends string> = L extends `${infer Name}, ${infer Rest}` ? Name | Split<Rest> : L;
 
@@ -29,7 +35,7 @@ type Split<L extends string> = L extends `${infer Name}, ${infer Rest}` ? Name |
  * differ.
  */
 export function dims<P extends string>(
-  x: AnyTensor,
+  x: { readonly shape: readonly number[] },
   pattern: P,
   known: { readonly [axis: string]: number } = {},
 ): Record<AxisName<P>, number> {
@@ -53,13 +59,13 @@ export function elementCount(shape: readonly number[]): number {
   return shape.reduce((count, length) => count * length, 1);
 }
 
-function checkShape(who: string, shape: readonly number[]): void {
+export function checkShape(who: string, shape: readonly number[]): void {
   if (!shape.every((length) => Number.isSafeInteger(length) && length >= 0)) {
     throw new ShapeError(`${who}: expected whole, non-negative axes, got [${shape.join(', ')}]`);
   }
 }
 
-function wrap<D extends 'f32' | 'u32'>(
+export function wrap<D extends 'f32' | 'u32' | 'f16'>(
   gpu: Gpu,
   dtype: D,
   shape: readonly number[],

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readSafetensorsHeader } from '../../../src/models/checkpoint/safetensors.ts';
-import { readFloats } from '../../../src/models/checkpoint/tensor-floats.ts';
+import { type Dtype, readSafetensorsHeader } from '../../../src/models/checkpoint/safetensors.ts';
+import { halfChunks, readFloats } from '../../../src/models/checkpoint/tensor-floats.ts';
 import { writeSafetensors } from '../../../src/models/checkpoint/write-safetensors.ts';
 import { FileError } from '../../../src/tensor/errors.ts';
 import { memoryFile } from './memory-files.ts';
@@ -79,6 +79,57 @@ describe('widening', () => {
     await expect(floats('F16', 1, new Uint8Array(2))).resolves.toHaveLength(1);
     await expect(floats('I32', 1, new Uint8Array(4))).rejects.toThrow(FileError);
     await expect(floats('F64', 1, new Uint8Array(8))).rejects.toThrow(/tensor "t": expected F32.*got F64/);
+  });
+});
+
+describe('as halves', () => {
+  const halves = async (dtype: Dtype, bytes: Uint8Array): Promise<number[]> => {
+    const size = dtype === 'F32' || dtype === 'I32' ? 4 : 2;
+    const entry = { name: 't', dtype, shape: [bytes.length / size], begin: 0, end: bytes.length };
+    const bits: number[] = [];
+    for await (const chunk of halfChunks(memoryFile('f', bytes), entry)) bits.push(...chunk);
+    return bits;
+  };
+  const bytesOf = (values: Float32Array | Uint16Array): Uint8Array => new Uint8Array(values.buffer);
+
+  it('M-2.30 halves are handed on as they are', async () => {
+    const bits = Uint16Array.of(0, 0x8000, 1, 0x3c00, 0x7bff, 0x7c00, 0xfe01);
+    expect(await halves('F16', bytesOf(bits))).toEqual([...bits]);
+  });
+
+  it('M-2.30 f32 is rounded to the nearest half, ties to even', async () => {
+    const ulp = 2 ** -10;
+    const values = Float32Array.of(
+      1,
+      1 + ulp / 2,
+      1 + 1.5 * ulp,
+      1 + ulp / 2 + 2 ** -20,
+      -2,
+      65_504,
+      2 ** -24,
+      0,
+      65_519,
+    );
+    const expected = [0x3c00, 0x3c00, 0x3c02, 0x3c01, 0xc000, 0x7bff, 1, 0, 0x7bff];
+    expect(await halves('F32', bytesOf(values))).toEqual(expected);
+  });
+
+  it('M-2.30 bf16 is rounded through its exact f32', async () => {
+    expect(await halves('BF16', bytesOf(Uint16Array.of(0x3f80, 0xc040, 0x0001)))).toEqual([
+      0x3c00, 0xc200, 0,
+    ]);
+  });
+
+  it('M-2.30 a value that a half cannot hold is refused, naming it', async () => {
+    await expect(halves('F32', bytesOf(Float32Array.of(1, 65_519)))).resolves.toHaveLength(2);
+    for (const value of [65_520, -65_520, 1e30]) {
+      await expect(halves('F32', bytesOf(Float32Array.of(1, value)))).rejects.toThrow(FileError);
+      await expect(halves('F32', bytesOf(Float32Array.of(1, value)))).rejects.toThrow(
+        /tensor "t".*at most 65504, got/,
+      );
+    }
+    await expect(halves('BF16', bytesOf(Uint16Array.of(0x7f00)))).rejects.toThrow(FileError);
+    await expect(halves('I32', new Uint8Array(4))).rejects.toThrow(/expected F32, F16 or BF16/);
   });
 });
 

@@ -7,10 +7,11 @@
 // said before anything is put on the GPU. Values are read one tensor at a time.
 
 import { FileError } from '../../tensor/errors.ts';
+import type { WeightChunks } from '../../tensor/index.ts';
 import { checkFileName, type ModelFile, type ModelFiles, quoted, readText, sizeCaps } from './model-files.ts';
 import { readSafetensorsHeader, type TensorEntry } from './safetensors.ts';
 import { parseStrictJson, type StrictJson } from './strict-json.ts';
-import { readFloats } from './tensor-floats.ts';
+import { floatChunks, halfChunks, readFloats } from './tensor-floats.ts';
 
 /** Named tensors. Close it when the last one has been read. */
 export interface Checkpoint {
@@ -20,6 +21,10 @@ export interface Checkpoint {
   shape(name: string): readonly number[];
   /** The values, f32, row-major. Throws FileError if the tensor is missing or has another shape. */
   floats(name: string, expectedShape: readonly number[]): Promise<Float32Array>;
+  /** How the values are stored. Throws FileError if there is no such tensor. */
+  dtype(name: string): TensorEntry['dtype'];
+  /** The values piece by piece, as f32 or as the bits of f16. Throws as floats, and FileError for what f16 cannot hold. */
+  chunks(name: string, expectedShape: readonly number[], dtype: 'f32' | 'f16'): WeightChunks;
   close(): Promise<void>;
 }
 
@@ -70,18 +75,27 @@ function checkpoint(
     if (place !== undefined) return place;
     throw new FileError(`${files.where}: expected tensor ${name}${expected}, got no tensor of that name`);
   };
+  const findShaped = (name: string, expectedShape: readonly number[]): Place => {
+    const place = find(name, ` [${expectedShape.join(', ')}]`);
+    const { shape } = place.entry;
+    if (shape.length !== expectedShape.length || shape.some((n, axis) => n !== expectedShape[axis])) {
+      const who = `${files.where}/${place.file.name} tensor ${name}`;
+      throw new FileError(`${who}: expected [${expectedShape.join(', ')}], got [${shape.join(', ')}]`);
+    }
+    return place;
+  };
   return {
     where: files.where,
     names: new Set(places.keys()),
     shape: (name) => find(name, '').entry.shape,
     async floats(name, expectedShape) {
-      const { file, entry } = find(name, ` [${expectedShape.join(', ')}]`);
-      const { shape } = entry;
-      if (shape.length !== expectedShape.length || shape.some((n, axis) => n !== expectedShape[axis])) {
-        const who = `${files.where}/${file.name} tensor ${name}`;
-        throw new FileError(`${who}: expected [${expectedShape.join(', ')}], got [${shape.join(', ')}]`);
-      }
+      const { file, entry } = findShaped(name, expectedShape);
       return readFloats(file, entry);
+    },
+    dtype: (name) => find(name, '').entry.dtype,
+    chunks(name, expectedShape, dtype) {
+      const { file, entry } = findShaped(name, expectedShape);
+      return dtype === 'f32' ? floatChunks(file, entry) : halfChunks(file, entry);
     },
     close,
   };

@@ -66,7 +66,7 @@ export async function loadClipWeights(
   return {
     config,
     patchEmbedding: {
-      weight: await upload.load(`${embeddings}.patch_embedding.weight`, [C, 3, p, p], [C, 3 * p * p]),
+      weight: await upload.matrix(`${embeddings}.patch_embedding.weight`, [C, 3, p, p]),
     },
     classEmbedding: await upload.load(`${embeddings}.class_embedding`, [C], [1, C]),
     positionEmbedding: await upload.load(`${embeddings}.position_embedding.weight`, [tokenCount(config), C]),

@@ -2,7 +2,7 @@
 //
 //   C channels   H query heads   G key heads   D channels per head   V vocabulary
 
-import type { Linear, Tensor } from '../../tensor/index.ts';
+import type { Linear, Matrix, Tensor } from '../../tensor/index.ts';
 import type { LlamaConfig } from '../checkpoint/config.ts';
 import type { Upload } from '../checkpoint/upload.ts';
 
@@ -20,7 +20,7 @@ export interface LlamaLayerWeights {
 
 export interface LlamaWeights {
   readonly config: LlamaConfig;
-  readonly tokenEmbedding: Tensor; // [V, C]
+  readonly tokenEmbedding: Matrix; // [V, C]
   readonly layers: readonly LlamaLayerWeights[];
   readonly norm: Tensor; //           [C]
   readonly head: Linear; //           weight [V, C]
@@ -59,7 +59,7 @@ export async function loadLlamaWeights(
       down: await upload.linear(`${layer}.mlp.down_proj`, C, intermediateSize),
     });
   }
-  const tokenEmbedding = await upload.load(`${prefix}.embed_tokens.weight`, [V, C]);
+  const tokenEmbedding = await upload.matrix(`${prefix}.embed_tokens.weight`, [V, C]);
   const tied = headName === `${prefix}.embed_tokens`;
   return {
     config,

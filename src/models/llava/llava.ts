@@ -23,7 +23,7 @@ import { findLayout } from '../checkpoint/layout.ts';
 import type { ModelFiles } from '../checkpoint/model-files.ts';
 import { readPreprocessorConfig } from '../checkpoint/preprocessor-config.ts';
 import { openCheckpoint } from '../checkpoint/shard-index.ts';
-import { type Upload, uploadFrom } from '../checkpoint/upload.ts';
+import { type Upload, uploadFrom, type WeightType } from '../checkpoint/upload.ts';
 import { type ClipEncoding, encodeClip } from '../clip/encoder.ts';
 import { type ClipWeights, loadClipWeights } from '../clip/weights.ts';
 import { type LlamaWeights, loadLlamaWeights } from '../llama/weights.ts';
@@ -46,11 +46,20 @@ export interface Llava {
   readonly language: LlamaWeights;
 }
 
+export interface LoadOptions {
+  /** What matrices are on the device; by default f16 where the file stores F16, otherwise f32. */
+  readonly weights?: WeightType;
+}
+
 /**
  * Loads a LLaVA-1.5 in the `llava-hf` layout. Throws FileError, naming file and field or tensor. Configuration, tokenizer
  * and all headers are checked before anything is put on the device, and what was put there is freed if loading fails.
  */
-export async function loadLlava(gpu: Gpu, files: ModelFiles): Promise<Llava> {
+export async function loadLlava(
+  gpu: Gpu,
+  files: ModelFiles,
+  { weights = 'stored' }: LoadOptions = {},
+): Promise<Llava> {
   const config = await readLlavaConfig(files);
   const preprocessor = await readPreprocessorConfig(files, config.vision.imageSize);
   const tokenizer = await loadTokenizer(files);
@@ -61,7 +70,7 @@ export async function loadLlava(gpu: Gpu, files: ModelFiles): Promise<Llava> {
     );
   }
   const checkpoint = await openCheckpoint(files);
-  const upload = uploadFrom(gpu, checkpoint);
+  const upload = uploadFrom(gpu, checkpoint, weights);
   try {
     const layout = findLayout(checkpoint, config.text.tieWordEmbeddings);
     return {

@@ -14,8 +14,10 @@
 // tile idle. Rows beyond the edge are clamped, not stored.
 
 import { ShapeError } from '../errors.ts';
-import { flatGroup, flatIndex, type Kernel, runKernel, u32, wgsl } from '../kernel.ts';
-import { dims, elementCount, empty, type Tensor } from '../tensor.ts';
+import { flatGroup, flatIndex, type Kernel, type RowBlock, runKernel, u32, wgsl } from '../kernel.ts';
+import { dims, elementCount, empty, type Matrix, type Tensor } from '../tensor.ts';
+import { isHalf, rowBlocks } from '../weights.ts';
+import { halfPlainKernel, halfTiledKernel } from './half-product.ts';
 
 const matmulPlainKernel: Kernel = {
   name: 'matmulPlain',
@@ -104,13 +106,16 @@ const matmulTiledKernel: Kernel = {
 const matmulTransposedPlainKernel: Kernel = {
   name: 'matmulTransposedPlain',
   code: wgsl`
-    struct Params { batchCount: u32, M: u32, N: u32, K: u32, sharing: u32, hasBias: u32 }
+    // The N columns stand from firstColumn on in rows of width elements.
+    struct Params {
+      batchCount: u32, M: u32, N: u32, K: u32, sharing: u32, hasBias: u32, firstColumn: u32, width: u32,
+    }
 
     @group(0) @binding(0) var<uniform> params: Params;
     @group(0) @binding(1) var<storage, read> a: array<f32>;        // [batchCount, M, K]
     @group(0) @binding(2) var<storage, read> b: array<f32>;        // [batchCount / sharing, N, K]
-    @group(0) @binding(3) var<storage, read> bias: array<f32>;     // [N], or anything if hasBias is 0
-    @group(0) @binding(4) var<storage, read_write> c: array<f32>;  // [batchCount, M, N]
+    @group(0) @binding(3) var<storage, read> bias: array<f32>;     // [width], or anything if hasBias is 0
+    @group(0) @binding(4) var<storage, read_write> c: array<f32>;  // [batchCount, M, width]
 
     ${flatIndex}
 
@@ -125,8 +130,9 @@ const matmulTransposedPlainKernel: Kernel = {
 
       var sum = 0.0;
       for (var k = 0u; k < params.K; k++) { sum += a[aFirst + k] * b[bFirst + k]; }
-      if (params.hasBias == 1u) { sum += bias[n]; }
-      c[i] = sum;
+      let column = params.firstColumn + n;
+      if (params.hasBias == 1u) { sum += bias[column]; }
+      c[row * params.width + column] = sum;
     }
   `,
 };
@@ -134,13 +140,16 @@ const matmulTransposedPlainKernel: Kernel = {
 const matmulTransposedTiledKernel: Kernel = {
   name: 'matmulTransposedTiled',
   code: wgsl`
-    struct Params { batchCount: u32, M: u32, N: u32, K: u32, sharing: u32, hasBias: u32 }
+    // The N columns stand from firstColumn on in rows of width elements.
+    struct Params {
+      batchCount: u32, M: u32, N: u32, K: u32, sharing: u32, hasBias: u32, firstColumn: u32, width: u32,
+    }
 
     @group(0) @binding(0) var<uniform> params: Params;
     @group(0) @binding(1) var<storage, read> a: array<vec4f>;      // [batchCount, M, K / 4]
     @group(0) @binding(2) var<storage, read> b: array<vec4f>;      // [batchCount / sharing, N, K / 4]
-    @group(0) @binding(3) var<storage, read> bias: array<f32>;     // [N], or anything if hasBias is 0
-    @group(0) @binding(4) var<storage, read_write> c: array<f32>;  // [batchCount, M, N]
+    @group(0) @binding(3) var<storage, read> bias: array<f32>;     // [width], or anything if hasBias is 0
+    @group(0) @binding(4) var<storage, read_write> c: array<f32>;  // [batchCount, M, width]
 
     ${flatGroup}
 
@@ -181,10 +190,11 @@ const matmulTransposedTiledKernel: Kernel = {
         let n = column + 8u * j;
         if (n < params.N) {
           var shift = 0.0;
-          if (params.hasBias == 1u) { shift = bias[n]; }
+          let place = params.firstColumn + n;
+          if (params.hasBias == 1u) { shift = bias[place]; }
           for (var i = 0u; i < 8u; i++) {
             let m = row + 8u * i;
-            if (m < params.M) { c[(batch * params.M + m) * params.N + n] = sum[i][j] + shift; }
+            if (m < params.M) { c[(batch * params.M + m) * params.width + place] = sum[i][j] + shift; }
           }
         }
       }
@@ -197,7 +207,7 @@ const FEW_ROWS = 8;
 
 /** Weights of a linear layer, as checkpoints store them. */
 export interface Linear {
-  readonly weight: Tensor; // [N, K]
+  readonly weight: Matrix; // [N, K]
   readonly bias?: Tensor; //  [N]
 }
 
@@ -229,10 +239,14 @@ export function matmulTransposed(a: Tensor, b: Tensor): Tensor {
   const { A, M, K } = dims(a, 'a [A, M, K]');
   const { B, N } = dims(b, 'b [B, N, K]', { K });
   const output = empty(a.gpu, [A, M, N], 'matmulTransposed'); // [A, M, N]
-  return runTransposed({ a, b, output, A, M, N, K, shared: sharing('matmulTransposed', A, B) });
+  const shared = sharing('matmulTransposed', A, B);
+  return runTransposed({ a, b, output, half: false, A, M, N, K, shared, firstColumn: 0, width: N });
 }
 
-/** y = x Wᵀ + bias over the last axis: x [..., K] → [..., N]. Throws ShapeError if the shapes do not fit. */
+/**
+ * y = x Wᵀ + bias over the last axis: x [..., K] → [..., N]. The weight may be packed f16, and larger than one binding.
+ * Throws ShapeError if the shapes do not fit.
+ */
 export function linear(x: Tensor, { weight, bias }: Linear): Tensor {
   const { N, K } = dims(weight, 'weight [N, K]');
   if (bias !== undefined) dims(bias, 'bias [N]', { N });
@@ -243,33 +257,43 @@ export function linear(x: Tensor, { weight, bias }: Linear): Tensor {
   }
   const M = elementCount(x.shape.slice(0, -1));
   const output = empty(x.gpu, [...x.shape.slice(0, -1), N], 'linear'); // [..., N]
-  return runTransposed({ a: x, b: weight, output, A: 1, M, N, K, shared: 1, ...(bias && { bias }) });
+  for (const { firstRow, rowCount, operand } of rowBlocks(weight)) {
+    const sizes = { A: 1, M, N: rowCount, K, shared: 1, firstColumn: firstRow, width: N };
+    runTransposed({ a: x, b: operand, output, half: isHalf(weight), ...sizes, ...(bias && { bias }) });
+  }
+  return output;
 }
 
 interface TransposedProduct {
-  readonly a: Tensor; //      [A, M, K]
-  readonly b: Tensor; //      [A / shared, N, K]
-  readonly bias?: Tensor; //  [N]
-  readonly output: Tensor; // [A, M, N]
+  readonly a: Tensor; //            [A, M, K]
+  readonly b: Tensor | RowBlock; // [A / shared, N, K]
+  readonly half: boolean; //        b is packed f16
+  readonly bias?: Tensor; //        [width]
+  readonly output: Tensor; //       [A, M, width], of which the N columns from firstColumn on are written
   readonly A: number;
   readonly M: number;
   readonly N: number;
   readonly K: number;
   readonly shared: number;
+  readonly firstColumn: number;
+  readonly width: number;
 }
 
-function runTransposed({ a, b, bias, output, A, M, N, K, shared }: TransposedProduct): Tensor {
-  const params = [u32(A), u32(M), u32(N), u32(K), u32(shared), u32(bias === undefined ? 0 : 1)];
+function runTransposed(product: TransposedProduct): Tensor {
+  const { a, b, half, bias, output, A, M, N, K, shared, firstColumn, width } = product;
+  const params = [A, M, N, K, shared, bias === undefined ? 0 : 1, firstColumn, width].map(u32);
   const inputs = [a, b, bias ?? b];
-  const tiles = A * Math.ceil(M / 64) * Math.ceil(N / 64);
-  return K % 4 === 0 && M > FEW_ROWS
-    ? runKernel(a.gpu, matmulTransposedTiledKernel, { params, inputs, output, groups: tiles })
-    : runKernel(a.gpu, matmulTransposedPlainKernel, {
-        params,
-        inputs,
-        output,
-        groups: Math.ceil((A * M * N) / 64),
-      });
+  if (K % 4 === 0 && M > FEW_ROWS) {
+    const kernel = half ? halfTiledKernel : matmulTransposedTiledKernel;
+    return runKernel(a.gpu, kernel, {
+      params,
+      inputs,
+      output,
+      groups: A * Math.ceil(M / 64) * Math.ceil(N / 64),
+    });
+  }
+  const kernel = half ? halfPlainKernel : matmulTransposedPlainKernel;
+  return runKernel(a.gpu, kernel, { params, inputs, output, groups: Math.ceil((A * M * N) / 64) });
 }
 
 function sharing(who: string, A: number, B: number): number {
