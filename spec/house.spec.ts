@@ -76,6 +76,11 @@ describe('house: imports', () => {
     expect(strays(/^src\/visionzip\//, /^src\/(tensor|models|visionzip)\//)).toEqual([]);
   });
 
+  it('house: eval imports tensor, models, visionzip and eval, and only cli imports eval', () => {
+    expect(strays(/^src\/eval\//, /^src\/(tensor|models|visionzip|eval)\//)).toEqual([]);
+    expect(strays(/^src\/(?!eval\/|cli\/)/, /^src\/(?!eval\/)/)).toEqual([]);
+  });
+
   it('house: nothing but cli imports cli, nothing in src imports outside of src', () => {
     expect(strays(/^src\/(?!cli\/)/, /^src\/(?!cli\/)/)).toEqual([]);
     expect(strays(/^src\//, /^src\//)).toEqual([]);
@@ -200,7 +205,7 @@ describe('house: clauses', () => {
   });
 
   it('house: every clause that a test names is in SPEC.md', () => {
-    const unknown = [...titles].filter(([id]) => /^(T|M|VZ|G)-/.test(id) && !defined.has(id));
+    const unknown = [...titles].filter(([id]) => /^(T|M|VZ|G|E)-/.test(id) && !defined.has(id));
     expect(unknown.map(([id, path]) => `${id} in ${path}`).sort()).toEqual([]);
   });
 
@@ -209,7 +214,7 @@ describe('house: clauses', () => {
       Array.from(readSource('SPEC.md').matchAll(/^#+ ([A-Z]+-\d+)\b/gm), ([, id]) => id),
     );
     const unknown = source.flatMap(({ path, text }) =>
-      Array.from(text.matchAll(/\b(?:T|M|VZ|G)-\d+(?:\.\d+)?\b/g), ([id]) => id)
+      Array.from(text.matchAll(/\b(?:T|M|VZ|G|E)-\d+(?:\.\d+)?\b/g), ([id]) => id)
         .filter((id) => !(id.includes('.') ? defined.has(id) : sections.has(id)))
         .map((id) => `${id} in ${path}`),
     );

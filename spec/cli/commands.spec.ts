@@ -213,7 +213,7 @@ describe('help', () => {
 
 describe('bad input: one line on stderr, nothing on stdout, exit code 2', () => {
   const cases: readonly (readonly [string, () => string[], RegExp])[] = [
-    ['no command of that name', () => ['frobnicate'], /command: expected ask, zip, demo, doctor/],
+    ['no command of that name', () => ['frobnicate'], /command: expected ask, (\w+, )+doctor or --help/],
     ['an unknown option', () => ['ask', picture, question, '--bogus'], /--bogus/],
     ['no picture', () => ['ask'], /ask: expected a picture/],
     ['no question', () => ['ask', picture], /ask: expected at least one question, got none/],
@@ -231,6 +231,12 @@ describe('bad input: one line on stderr, nothing on stdout, exit code 2', () => 
       'a picture of 30,000 x 30,000',
       () => ['zip', pngHeader(30_000, 30_000)],
       /at most 50 megapixels, got 30000 x 30000/,
+    ],
+    ['an unknown dtype', () => ['zip', picture, '--dtype', 'bf16'], /--dtype: expected f32 or f16/],
+    [
+      'an amount of memory that is none',
+      () => ['zip', picture, '--max-memory', '3 loaves'],
+      /--max-memory: expected an amount/,
     ],
     [
       'an unknown budget',
@@ -290,6 +296,13 @@ describe('bad input: one line on stderr, nothing on stdout, exit code 2', () => 
     expect(code).toBe(2);
     expect(stderr).toContain('at most 577 together, got 600 and 10');
     expect(existsSync(join(folder, 'none', 'overlay.png'))).toBe(false);
+  });
+
+  it('M-2.31 weights that --max-memory does not hold are refused, with the number', async () => {
+    const args = ['zip', picture, '--max-memory', '2MiB', '--dtype', 'f32', '--out', folder];
+    const { code, stderr } = await run(...args);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/the weights: expected to need at most 2\.0 MiB, got 8\.\d MiB/);
   });
 
   it('T-1.1 --verbose adds the stack', async () => {

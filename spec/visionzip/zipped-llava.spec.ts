@@ -17,7 +17,7 @@ import {
   project,
   splice,
 } from '../../src/models/index.ts';
-import { dispose, readAll, type Tensor, tidy } from '../../src/tensor/index.ts';
+import { dispose, openGpu, readAll, type Tensor, tidy } from '../../src/tensor/index.ts';
 import { answerZipped, paperBudgets, visionZip } from '../../src/visionzip/index.ts';
 import { testGpu } from '../support/gpu.ts';
 import { countMappings } from '../support/mappings.ts';
@@ -118,4 +118,13 @@ test('M-2.30 packed f16 weights, as the file stores them, give the logits of the
   const [a, b] = await readAll(gpu, [packed as Tensor, widened as Tensor]);
   expect(a).toEqual(b);
   dispose(wide, packed as Tensor, widened as Tensor);
+});
+
+test('M-2.31 weights that will not fit are refused before anything is on the device, with the number', async () => {
+  const small = await openGpu({ memoryBudgetBytes: 2 ** 21 });
+  const { buffersMade } = small.memory;
+  const loading = loadLlava(small, modelDirectory('golden/tiny-llava'));
+  await expect(loading).rejects.toThrow(/the weights: expected to need at most 2\.0 MiB, got 4\.\d MiB/);
+  expect(small.memory.buffersMade).toBe(buffersMade);
+  small.close();
 });

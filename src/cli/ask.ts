@@ -6,13 +6,14 @@ import {
   encodeQuestion,
   type Llava,
   type PromptIds,
+  promptTemplate,
   questionPrompt,
   streamText,
 } from '../models/index.ts';
 import { dispose, read } from '../tensor/index.ts';
 import { type BudgetOptions, type ChosenBudget, chosenBudgets, wholeNumber } from './budget-options.ts';
 import { adapterRecord, budgetLabel } from './labels.ts';
-import { openModel } from './model.ts';
+import { modelFlags, modelOptions, openModel } from './model.ts';
 import { checkOutputFile } from './output-files.ts';
 import { imageMode, readPicture } from './picture.ts';
 import {
@@ -29,12 +30,13 @@ import {
 import { writeTrace } from './trace.ts';
 
 const options = {
-  model: { type: 'string' },
+  ...modelFlags,
   budget: { type: 'string' },
   dominant: { type: 'string' },
   contextual: { type: 'string' },
   'no-zip': { type: 'boolean' },
   'image-mode': { type: 'string' },
+  template: { type: 'string' },
   'raw-prompt': { type: 'boolean' },
   'max-new-tokens': { type: 'string' },
   json: { type: 'boolean' },
@@ -84,18 +86,25 @@ export async function ask(args: string[]): Promise<number> {
     trace: values.trace,
   };
   if (!request.rawPrompt) for (const question of questions) questionPrompt(question);
+  if (request.rawPrompt && values.template !== undefined) {
+    throw new RangeError('ask: expected --template or --raw-prompt, got both');
+  }
+  const template = values.template === undefined ? undefined : promptTemplate(values.template);
   const mode = imageMode(values['image-mode']);
   if (request.trace !== undefined) await checkOutputFile('--trace', request.trace);
+  const opening = modelOptions(values);
   const image = await readPicture(imagePath);
 
-  const llava = await openModel(values.model);
+  const llava = await openModel(values.model, opening);
   try {
     checkBudgets(llava, request.budgets);
     const prompts = questions.map((question) =>
-      request.rawPrompt ? encodePrompt(llava.tokenizer, question) : encodeQuestion(llava.tokenizer, question),
+      request.rawPrompt
+        ? encodePrompt(llava.tokenizer, question)
+        : encodeQuestion(llava.tokenizer, question, template ?? llava.template),
     );
     checkLengths(llava, prompts, request.budgets, request.maxNewTokens);
-    const picture = await encodePicture(llava, image, mode);
+    const picture = await encodePicture(llava, image, mode ?? llava.imageMode);
     const answers = await answerAll(llava, picture, prompts, request);
     if (request.json) {
       process.stdout.write(`${JSON.stringify({ answers, adapter: adapterRecord(llava.gpu) }, null, 2)}\n`);

@@ -4,14 +4,24 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ask } from './ask.ts';
+import { chat } from './chat.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
+import { evalCommand } from './eval.ts';
 import { packageFolder } from './model.ts';
 import { removeUnfinished } from './output-files.ts';
+import { listenForSignals } from './signals.ts';
 import { usage } from './usage.ts';
 import { zip } from './zip.ts';
 
-const commands: Readonly<Record<string, (args: string[]) => Promise<number>>> = { ask, zip, demo, doctor };
+const commands: Readonly<Record<string, (args: string[]) => Promise<number>>> = {
+  ask,
+  chat,
+  zip,
+  eval: evalCommand,
+  demo,
+  doctor,
+};
 
 async function main(args: readonly string[]): Promise<number> {
   const [name = '', ...rest] = args.filter((arg) => arg !== '--verbose');
@@ -51,13 +61,7 @@ function report(error: unknown, verbose: boolean): void {
   if (verbose && error instanceof Error) process.stderr.write(`${error.stack}\n`);
 }
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.once(signal, () => {
-    removeUnfinished();
-    // Dying by the signal itself tells a shell what happened; process.exit would not.
-    process.kill(process.pid, signal);
-  });
-}
+listenForSignals();
 
 // `visionzip … | head` closes our output early; that is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -3,6 +3,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import {
   decodeImage,
+  type ImageMode,
   type PixelValues,
   type PreprocessorConfig,
   preprocessCrop,
@@ -11,13 +12,13 @@ import {
 } from '../models/index.ts';
 import { FileError } from '../tensor/index.ts';
 
-export type ImageMode = 'pad' | 'crop';
+export type { ImageMode };
 
 const LARGEST_FILE = 32 * 2 ** 20;
 
-/** The mode that --image-mode names; `pad`, as LLaVA-1.5, without it. Throws RangeError. */
-export function imageMode(name: string | undefined): ImageMode {
-  if (name === undefined || name === 'pad' || name === 'crop') return name ?? 'pad';
+/** The mode that --image-mode names; without it, the model's own is to be taken. Throws RangeError. */
+export function imageMode(name: string | undefined): ImageMode | undefined {
+  if (name === undefined || name === 'pad' || name === 'crop') return name;
   throw new RangeError(`--image-mode: expected pad or crop, got ${JSON.stringify(name)}`);
 }
 

@@ -1,18 +1,18 @@
 // The named intermediates of one answer, as a safetensors file. The names are those of the goldens.
 
 import { type Llava, type TensorToWrite, writeSafetensors } from '../models/index.ts';
-import { type AnyTensor, type IndexTensor, readAll, type Tensor } from '../tensor/index.ts';
+import { type AnyTensor, type Gpu, type IndexTensor, readAll, type Tensor } from '../tensor/index.ts';
 import { writeWhole } from './output-files.ts';
 import type { EncodedPicture, StartedAnswer, VisualTokens } from './stages.ts';
 
 /** Reads tensors back and names them for a file: f32 as F32, indices as I32. */
 export async function namedTensors(
-  llava: Llava,
+  gpu: Gpu,
   tensors: Readonly<Record<string, Tensor | IndexTensor>>,
 ): Promise<TensorToWrite[]> {
   const names = Object.keys(tensors);
   const list: AnyTensor[] = Object.values(tensors);
-  const values = await readAll(llava.gpu, list);
+  const values = await readAll(gpu, list);
   return names.map((name, i) => {
     const data = values[i] as Float32Array | Uint32Array;
     const { shape } = list[i] as AnyTensor;
@@ -30,7 +30,7 @@ export async function writeTrace(
   started: StartedAnswer,
 ): Promise<void> {
   const { zip } = visual;
-  const tensors = await namedTensors(llava, {
+  const tensors = await namedTensors(llava.gpu, {
     ...picture.encoding,
     ...(zip && { keptTokenIndices: zip.keptTokenIndices, targetTokenIndices: zip.targetTokenIndices }),
     tokens: visual.tokens,

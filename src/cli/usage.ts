@@ -4,7 +4,10 @@ export const usage: Readonly<Record<string, string>> = {
   '': `visionzip: LLaVA with few visual tokens, on WebGPU
 
   visionzip ask IMAGE "QUESTION"...   answer questions about a picture
+  visionzip chat IMAGE                talk about a picture
   visionzip zip IMAGE                 show what VisionZip keeps of a picture
+  visionzip zip --tensors FILE        what VisionZip makes of tensors of your own
+  visionzip eval                      how often the model is right, at each budget
   visionzip demo                      what npm start shows
   visionzip doctor                    what this machine has, and what is missing
 
@@ -22,22 +25,68 @@ Answers each question, a conversation of its own. With one question and one budg
                          (54 + 10, 108 + 20, 162 + 30; 576 means all patches, unzipped)
   --dominant N --contextual M   another budget: N dominant tokens, CLS included, and M contextual ones
   --no-zip               all patches
-  --model DIR            a LLaVA-1.5 in the llava-hf layout (safetensors); default: the one in the package
-  --image-mode MODE      pad: the whole picture on a square (default); crop: the centre square
+  --model DIR            a LLaVA-1.5, laid out as llava-hf's or its authors' (safetensors); default: the package's own
+  --vision-tower DIR     the CLIP that an authors' LLaVA-1.5 takes; default: beside the model, or the Hugging Face cache
+  --dtype f32|f16        matrices on the device; default: f16 where the file stores F16, otherwise f32
+  --max-memory SIZE      on the device, such as 6GiB; refused before loading if the weights need more
+  --image-mode MODE      pad: the whole picture on a square; crop: the centre square; default: as the model was made
+  --template NAME        the form of the prompt: vicuna_v1, llava_llama_2, plain, hf; default: vicuna_v1 for an authors'
+                         LLaVA-1.5, hf for others
   --raw-prompt           QUESTION is the whole prompt and contains <image> once
   --max-new-tokens N     default 64
   --json                 one JSON object on stdout, nothing else
   --trace FILE           the named intermediates of the first answer, as safetensors
 `,
+  chat: `visionzip chat IMAGE [options]
+
+A conversation about one picture: a line, an answer; the picture is encoded once. Lines may come through a pipe; the exit
+code is then 2 if one of them failed. Ctrl-C stops an answer, Ctrl-D or a Ctrl-C at the prompt ends.
+
+  /budget N, /budget K+M   zip the picture anew and go on
+  /kept                    the patches that are kept
+  /save FILE               write the conversation as JSON
+  /help, /quit
+
+  --budget N             64, 128, 192 or 576 visual tokens; default 64
+  --dominant N --contextual M   another budget
+  --no-zip               all patches
+  --temperature T        draw each token from the softmax of logits / T; default 0: the most likely one
+  --top-p P              of the likeliest tokens that have P of the probability together; default 1
+  --seed S               default 0
+  --max-new-tokens N     default 64
+  --model, --vision-tower, --dtype, --max-memory, --image-mode, --template   as for ask
+`,
   zip: `visionzip zip IMAGE [options]
+       visionzip zip --tensors FILE --dominant N --contextual M [--merge MODE] [--out DIR] [--json]
 
 Prints a table and writes tokens.safetensors and overlay.png: kept patches bright, the rest dimmed and tinted by the
 token they were merged into, whose own patch is framed.
 
   --dominant N           dominant tokens, CLS included; default 54
   --contextual M         contextual tokens; default 10
-  --model DIR            a LLaVA-1.5 in the llava-hf layout (safetensors); default: the one in the package
-  --image-mode MODE      pad: the whole picture on a square (default); crop: the centre square
+  --model DIR            a LLaVA-1.5, laid out as llava-hf's or its authors' (safetensors); default: the package's own
+  --vision-tower DIR     the CLIP that an authors' LLaVA-1.5 takes; default: beside the model, or the Hugging Face cache
+  --dtype f32|f16        matrices on the device; default: f16 where the file stores F16, otherwise f32
+  --max-memory SIZE      on the device, such as 6GiB; refused before loading if the weights need more
+  --image-mode MODE      pad: the whole picture on a square; crop: the centre square; default: as the model was made
+  --out DIR              where to write; default visionzip-out/
+  --json                 one JSON object on stdout, nothing else
+
+With --tensors no picture and no model are needed: FILE is a safetensors file (F32, F16, BF16; a file of ask --trace is one) with
+hiddenStates [B, N, C], clsAttention [B, H, N] or attentionProbs [B, H, N, N], and keys [B, H, N, D] or meanKeys [B, N, D].
+Writes tokens.safetensors: tokens, the indices kept, targets and sources, assignment, counts, scores, margins, cutScores.
+
+  --merge MODE           target-plus-mean: as the authors' code (default); paper-average: as the paper says
+`,
+  eval: `visionzip eval [options]
+
+Asks the model in the package generated questions about generated scenes, at each budget, and prints the share of right
+answers for each type of question with its 95 % interval: for VisionZip, for CLS top-k without merging, for random and
+for evenly spread patches, and for all 576 patches. Writes accuracy.svg. Ctrl-C prints what has been counted so far.
+
+  --budget LIST          of 64, 128, 192; default all of them. 576 is always run
+  --questions N          default 560
+  --seed S               which scenes and questions, 0 to 999999999; default 1
   --out DIR              where to write; default visionzip-out/
   --json                 one JSON object on stdout, nothing else
 `,

@@ -1,4 +1,5 @@
-// `visionzip zip IMAGE`: what VisionZip keeps of a picture, as a table, tensors and a picture.
+// `visionzip zip IMAGE`: what VisionZip keeps of a picture, as a table, tensors and a picture. With --tensors in the place
+// of the picture, see zip-tensors.ts.
 
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -16,22 +17,24 @@ import { dispose, readAll } from '../tensor/index.ts';
 import { type Budget, overlayImage, type VisionZipResult } from '../visionzip/index.ts';
 import { wholeNumber } from './budget-options.ts';
 import { adapterLine, adapterRecord } from './labels.ts';
-import { openModel } from './model.ts';
+import { modelFlags, modelOptions, openModel } from './model.ts';
 import { outputFolder, writeWhole } from './output-files.ts';
 import { type ImageMode, imageMode, readPicture } from './picture.ts';
 import { checkBudgets, encodePicture, reduceTokens, type VisualTokens } from './stages.ts';
 import { namedTensors } from './trace.ts';
+import { zipTensors } from './zip-tensors.ts';
 
 const options = {
   dominant: { type: 'string' },
   contextual: { type: 'string' },
-  model: { type: 'string' },
+  ...modelFlags,
   'image-mode': { type: 'string' },
   out: { type: 'string' },
   json: { type: 'boolean' },
 } as const;
 
 export async function zip(args: string[]): Promise<number> {
+  if (args.some((arg) => arg === '--tensors' || arg.startsWith('--tensors='))) return zipTensors(args);
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
   const [imagePath, ...rest] = positionals;
   if (imagePath === undefined || rest.length > 0) {
@@ -41,12 +44,14 @@ export async function zip(args: string[]): Promise<number> {
     dominantCount: wholeNumber('--dominant', values.dominant ?? '54', 1),
     contextualCount: wholeNumber('--contextual', values.contextual ?? '10', 0),
   };
-  const mode = imageMode(values['image-mode']);
+  const chosenMode = imageMode(values['image-mode']);
+  const opening = modelOptions(values);
   const image = await readPicture(imagePath);
   const out = await outputFolder(values.out ?? 'visionzip-out');
 
-  const llava = await openModel(values.model);
+  const llava = await openModel(values.model, opening);
   try {
+    const mode = chosenMode ?? llava.imageMode;
     checkBudgets(llava, [budget]);
     const picture = await encodePicture(llava, image, mode);
     const visual = await reduceTokens(llava, picture.encoding, budget);
@@ -145,7 +150,7 @@ export async function writeZip(
 ): Promise<string[]> {
   if (result === null) throw new RangeError('zip: expected a budget, got none');
   const { keptTokenIndices, targetTokenIndices, sourceTokenIndices, assignment, scores, tokens } = result;
-  const tensors = await namedTensors(llava, {
+  const tensors = await namedTensors(llava.gpu, {
     tokens,
     keptTokenIndices,
     targetTokenIndices,

@@ -1,8 +1,11 @@
 // The models: CLIP, Llama, LLaVA, and what brings pictures and checkpoints to them.
 
+export type { ImageMode } from './checkpoint/authors-config.ts';
 export type { ClipVisionConfig, LlamaConfig, LlavaConfig } from './checkpoint/config.ts';
 export { fetchedModel } from './checkpoint/fetched-model.ts';
-export { modelDirectory } from './checkpoint/model-directory.ts';
+export { findVisionTower } from './checkpoint/find-vision-tower.ts';
+export { openLlavaSources, type VisionTowerFinder } from './checkpoint/llava-sources.ts';
+export { modelDirectory, openFile } from './checkpoint/model-directory.ts';
 export type { ModelFile, ModelFiles } from './checkpoint/model-files.ts';
 export { type Checkpoint, openCheckpoint } from './checkpoint/shard-index.ts';
 export type { WeightType } from './checkpoint/upload.ts';
@@ -11,6 +14,7 @@ export { type ClipEncoding, encodeClip } from './clip/encoder.ts';
 export type { ClipLayerWeights, ClipWeights } from './clip/weights.ts';
 export { type DecoderStep, decoderStep, emptyCache, type KeyValueCache } from './llama/decoder.ts';
 export type { LlamaLayerWeights, LlamaWeights } from './llama/weights.ts';
+export { type Conversation, converse, type Turn } from './llava/conversation.ts';
 export { ask, type DecodeOptions, decode, type Prefill, prefill } from './llava/decode.ts';
 export {
   encodeImage,
@@ -21,6 +25,7 @@ export {
   project,
   splice,
 } from './llava/llava.ts';
+export { type Sample, type SamplingOptions, sampler } from './llava/sampling.ts';
 export {
   CLIP_336,
   type PixelValues,
@@ -32,5 +37,13 @@ export { type DecodedImage, decodeImage } from './preprocess/decode-image.ts';
 export { centerCrop, padToSquare, resizeShortestEdge } from './preprocess/fit.ts';
 export { resizeBicubic } from './preprocess/resize.ts';
 export type { RgbImage } from './preprocess/rgb-image.ts';
-export { encodePrompt, encodeQuestion, type PromptIds, questionPrompt } from './tokenizer/prompt.ts';
+export { encodeNextQuestion } from './tokenizer/next-question.ts';
+export {
+  encodePrompt,
+  encodeQuestion,
+  type PromptIds,
+  type PromptTemplate,
+  promptTemplate,
+  questionPrompt,
+} from './tokenizer/prompt.ts';
 export { loadTokenizer, streamText, type Tokenizer } from './tokenizer/tokenizer.ts';

@@ -10,7 +10,7 @@ import { createMemory, type Memory, trim } from './memory.ts';
 
 /** How to find the adapter (DawnOptions; only in Node), and how much memory to use. */
 export interface GpuOptions extends DawnOptions {
-  /** Bytes that tensors may occupy on a software adapter; by default 70 % of the memory that is there. */
+  /** Bytes that tensors may occupy; by default 70 % of the memory that is there on a software adapter, else no limit. */
   readonly memoryBudgetBytes?: number;
 }
 
@@ -82,9 +82,7 @@ function wrapDevice(door: DawnDoor, device: GPUDevice, options: GpuOptions): Gpu
   });
 
   const commands = createCommands(device);
-  const budget = door.adapter.info.isFallbackAdapter
-    ? (options.memoryBudgetBytes ?? door.memoryBudgetBytes)
-    : null;
+  const budget = options.memoryBudgetBytes ?? door.memoryBudgetBytes;
   const memory = createMemory(device, budget, (storage) => forgetStorage(commands, storage), fail);
   const info = door.adapter.info;
 

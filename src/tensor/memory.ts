@@ -111,7 +111,7 @@ function checkRoom(memory: Memory, capacity: number, largest: number, who: strin
   if (isFull(memory.budgetBytes)) trim(memory);
   if (!isFull(memory.budgetBytes)) return;
   throw new GpuError(
-    `${who}: expected at most ${mebibytes(memory.budgetBytes)} in ${MOST_BUFFERS} buffers on this software adapter, ` +
+    `${who}: expected at most ${mebibytes(memory.budgetBytes)} in ${MOST_BUFFERS} buffers, ` +
       `got ${mebibytes(memory.allocatedBytes)} in ${memory.buffersHeld} and ${mebibytes(capacity)} more`,
   );
 }
@@ -221,4 +221,12 @@ export function collectOwners(value: unknown, into: Set<unknown>): void {
 
 export function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+/** Throws GpuError, before anything is made, if `bytes` more will not fit. For what is known to come. */
+export function checkBudget({ memory }: Gpu, bytes: number, who: string): void {
+  if (memory.budgetBytes === null) return;
+  const room = memory.budgetBytes - memory.allocatedBytes + memory.pooledBytes;
+  if (bytes > room)
+    throw new GpuError(`${who}: expected to need at most ${mebibytes(room)}, got ${mebibytes(bytes)}`);
 }

@@ -9,4 +9,5 @@ export {
   type VisionZipResult,
   visionZip,
 } from './vision-zip.ts';
+export { type HostTensor, readZipTensors, uploadZipTensors, type ZipTensors } from './zip-tensors.ts';
 export { answerZipped, type Budget, paperBudgets } from './zipped-llava.ts';

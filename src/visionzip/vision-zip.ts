@@ -27,6 +27,7 @@ import {
   normalizeRows,
   repeatRows,
   reshape,
+  ShapeError,
   shiftIndices,
   slice,
   sumAxis,
@@ -37,11 +38,14 @@ import {
   topTwoGap,
 } from '../tensor/index.ts';
 
-export interface VisionZipInput {
-  readonly hiddenStates: Tensor; // [B, N, C]     output of the second-to-last encoder layer
-  readonly clsAttention: Tensor; // [B, H, N]     attention of CLS in that layer, after the softmax
-  readonly keys: Tensor; //         [B, H, N, D]  of that layer, bias added, not scaled
-}
+/** What an encoder gives. The keys may be those of each head, or their mean over the heads. */
+export type VisionZipInput = {
+  readonly hiddenStates: Tensor; // [B, N, C]  output of the second-to-last encoder layer
+  readonly clsAttention: Tensor; // [B, H, N]  attention of CLS in that layer, after the softmax
+} & (
+  | { readonly keys: Tensor; readonly meanKeys?: never } // [B, H, N, D]  of that layer, bias added, not scaled
+  | { readonly meanKeys: Tensor; readonly keys?: never } // [B, N, D]
+);
 
 export interface VisionZipOptions {
   /** K, CLS included: 54 + 10 contextual ones are the 64 tokens of the paper. */
@@ -73,10 +77,8 @@ export interface VisionZipResult {
  * RangeError if the counts do not fit (VZ-1).
  */
 export function visionZip(input: VisionZipInput, options: VisionZipOptions): VisionZipResult {
-  const { hiddenStates, clsAttention, keys } = input;
-  const { B, N } = dims(hiddenStates, 'hiddenStates [B, N, C]');
-  const { H } = dims(clsAttention, 'clsAttention [B, H, N]', { B, N });
-  dims(keys, 'keys [B, H, N, D]', { B, H, N });
+  const { hiddenStates, clsAttention } = input;
+  const { N } = checkInput(input);
   checkVisionZipOptions(N, options);
   const {
     dominantCount,
@@ -90,7 +92,7 @@ export function visionZip(input: VisionZipInput, options: VisionZipOptions): Vis
     const { keptTokenIndices } = selection; //                        [B, K]
     const restTokenIndices = complement(keptTokenIndices, N); //      [B, R]  ascending
 
-    const meanKeys = meanAxis(keys, 1); //                            [B, N, D]
+    const meanKeys = input.meanKeys ?? meanAxis(input.keys, 1); //    [B, N, D]
     const restTokens = gatherRows(hiddenStates, restTokenIndices); // [B, R, C]
     const restKeys = gatherRows(meanKeys, restTokenIndices); //       [B, R, D]
 
@@ -106,6 +108,20 @@ export function visionZip(input: VisionZipInput, options: VisionZipOptions): Vis
       assignmentMargins: merged.assignmentMargins,
     };
   });
+}
+
+/** VZ-1.2. */
+function checkInput({ hiddenStates, clsAttention, keys, meanKeys }: VisionZipInput): { N: number } {
+  const { B, N } = dims(hiddenStates, 'hiddenStates [B, N, C]');
+  const { H } = dims(clsAttention, 'clsAttention [B, H, N]', { B, N });
+  if ((keys === undefined) === (meanKeys === undefined)) {
+    throw new ShapeError(
+      `visionZip: expected keys or meanKeys, got ${keys === undefined ? 'neither' : 'both'}`,
+    );
+  }
+  if (keys !== undefined) dims(keys, 'keys [B, H, N, D]', { B, H, N });
+  else dims(meanKeys, 'meanKeys [B, N, D]', { B, N });
+  return { N };
 }
 
 export type DominantSelection = Pick<

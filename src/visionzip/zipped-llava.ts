@@ -30,7 +30,7 @@ export async function* answerZipped(
   budget: Budget,
   options: DecodeOptions = {},
 ): AsyncGenerator<number, void, undefined> {
-  const prompt = encodeQuestion(llava.tokenizer, question);
+  const prompt = encodeQuestion(llava.tokenizer, question, llava.template);
   const start = tidy(llava.gpu, () => {
     const encoding = encodeImage(llava, pixels); //              hiddenStates [1, N, C]
     const { tokens } = visionZip(encoding, budget); //           [1, K + M, C]

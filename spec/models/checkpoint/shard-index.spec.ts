@@ -69,9 +69,14 @@ describe('opening', () => {
     await checkpoint.close();
   });
 
-  it('M-2.12 a folder with pickle files alone is told that only safetensors is read', async () => {
+  it('M-2.12 M-2.32 a folder with pickle files alone is told the command that converts them', async () => {
     for (const name of ['pytorch_model.bin', 'pytorch_model.bin.index.json']) {
-      await expect(openCheckpoint(memoryFiles({ [name]: 'x' }))).rejects.toThrow(/only safetensors is read/);
+      const files = memoryFiles({ [name]: 'x' });
+      const command = 'python scripts/convert-checkpoint/convert.py';
+      await expect(openCheckpoint(files)).rejects.toThrow(`got ${name}; only safetensors is read`);
+      await expect(openCheckpoint(files)).rejects.toThrow(`${command} memory`);
+      const spaced = openCheckpoint({ ...files, where: "it's here" });
+      await expect(spaced).rejects.toThrow(`${command} 'it'\\''s here'`);
     }
     await expect(openCheckpoint(memoryFiles({}))).rejects.toThrow(/expected model\.safetensors.*got neither/);
   });
@@ -140,13 +145,13 @@ describe('layout', () => {
       language: 'language_model.model',
       languageHead: 'language_model.lm_head',
       vision: 'vision_tower.vision_model',
-      projector: 'multi_modal_projector',
+      projector: ['multi_modal_projector.linear_1', 'multi_modal_projector.linear_2'],
     });
     expect(findLayout(named(newer, 'lm_head.weight'), false)).toEqual({
       language: 'model.language_model',
       languageHead: 'lm_head',
       vision: 'model.vision_tower.vision_model',
-      projector: 'model.multi_modal_projector',
+      projector: ['model.multi_modal_projector.linear_1', 'model.multi_modal_projector.linear_2'],
     });
   });
 
@@ -157,7 +162,7 @@ describe('layout', () => {
       `${language}.layers.0.self_attn.q_proj.weight`,
       `${languageHead}.weight`,
       `${vision}.embeddings.class_embedding`,
-      `${projector}.linear_1.weight`,
+      `${projector[0]}.weight`,
     ]) {
       expect(checkpoint.names.has(name), name).toBe(true);
     }
@@ -173,10 +178,26 @@ describe('layout', () => {
     expect(() => findLayout(named(older), false)).toThrow(/language_model\.lm_head\.weight/);
   });
 
+  it("M-2.25 the authors' names go with the authors' config.json and with no other", () => {
+    const authors = named('model.embed_tokens.weight', 'lm_head.weight');
+    expect(findLayout(authors, false, true)).toEqual({
+      language: 'model',
+      languageHead: 'lm_head',
+      vision: 'model.vision_tower.vision_tower.vision_model',
+      projector: ['model.mm_projector.0', 'model.mm_projector.2'],
+    });
+    expect(() => findLayout(authors, false)).toThrow(/llava-hf, got model\.embed_tokens\.weight/);
+    for (const name of [older, newer]) {
+      expect(() => findLayout(named(name, 'lm_head.weight'), false, true)).toThrow(
+        /the authors' config\.json/,
+      );
+    }
+    expect(() => findLayout(named('model.embed_tokens.weight', newer), false, true)).toThrow(FileError);
+    expect(() => findLayout(named('model.embed_tokens.weight'), false, true)).toThrow(/lm_head\.weight/);
+  });
+
   it('M-2.22 names that fit no layout or both are refused', () => {
     expect(() => findLayout(named('x'), false)).toThrow(FileError);
     expect(() => findLayout(named(older, newer), false)).toThrow(FileError);
-    const authors = named('model.embed_tokens.weight', 'model.mm_projector.0.weight');
-    expect(() => findLayout(authors, false)).toThrow(/the authors' layout/);
   });
 });

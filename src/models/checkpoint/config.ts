@@ -1,4 +1,4 @@
-// config.json and generation_config.json of a LLaVA-1.5 checkpoint. SPEC M-2.14 to M-2.19.
+// config.json and generation_config.json of a LLaVA-1.5 in the llava-hf layout. SPEC M-2.14 to M-2.19.
 //
 // Real checkpoints leave out most keys and count on the defaults of the Python classes they were
 // saved by; those of transformers 4.37 are written here beside each key. Whatever would change the
@@ -38,7 +38,7 @@ export interface LlavaConfig {
   readonly vision: ClipVisionConfig;
   readonly text: LlamaConfig;
   readonly visionFeatureLayer: number; // index into the layerCount + 1 hidden states, or from the end
-  readonly imageTokenIndex: number;
+  readonly imageTokenIndex: number | null; // null in the authors' layout, where the picture has no token
   readonly projectorActivation: 'gelu';
   readonly bosTokenId: number;
   readonly eosTokenIds: readonly number[];
@@ -144,7 +144,11 @@ export async function readLlavaConfig(files: ModelFiles): Promise<LlavaConfig> {
   return {
     vision,
     text,
-    visionFeatureLayer: featureLayer(who, raw.vision_feature_layer, vision.layerCount),
+    visionFeatureLayer: featureLayer(
+      `${who} vision_feature_layer`,
+      raw.vision_feature_layer,
+      vision.layerCount,
+    ),
     imageTokenIndex: raw.image_token_index ?? raw.image_token_id ?? 32_000,
     projectorActivation: raw.projector_hidden_act,
     bosTokenId,
@@ -166,11 +170,27 @@ function checkModelType(who: string, json: unknown): void {
   }
 }
 
-async function readGeneration(files: ModelFiles): Promise<v.InferOutput<typeof generationSchema>> {
+export interface GenerationConfig {
+  readonly bos_token_id?: number | null | undefined;
+  readonly eos_token_id?: number | number[] | null | undefined;
+}
+
+/** generation_config.json, or nothing where there is none. Throws FileError. */
+export async function readGeneration(files: ModelFiles): Promise<GenerationConfig> {
   const name = 'generation_config.json';
   if (!(await files.has(name))) return {};
   const json = await readJson(files, name, sizeCaps.config);
   return checkSchema(`${files.where}/${name}`, generationSchema, json);
+}
+
+/** The `vision_config` of `json`; without one, CLIP ViT-L/14 at 336 pixels. Throws FileError. */
+export function readClipConfig(who: string, json?: unknown): ClipVisionConfig {
+  return clipConfig(who, checkSchema(who, visionSchema, json ?? clipLarge336));
+}
+
+/** A Llama's configuration, of whose keys `json` may have any. Throws FileError. */
+export function readLlamaConfig(who: string, json: unknown): LlamaConfig {
+  return llamaConfig(who, checkSchema(who, textSchema, json), false);
 }
 
 function clipConfig(who: string, raw: v.InferOutput<typeof visionSchema>): ClipVisionConfig {
@@ -221,12 +241,13 @@ function ropeTheta(who: string, raw: v.InferOutput<typeof textSchema>): number {
   return [...values][0] ?? 10_000;
 }
 
-function featureLayer(who: string, raw: number | [number], layerCount: number): number {
+/** Checks the index of the hidden state that is used. Throws FileError. */
+export function featureLayer(who: string, raw: number | [number], layerCount: number): number {
   const layer = typeof raw === 'number' ? raw : raw[0];
   // 0 is the embedding, layerCount the output of the last layer, -1 the same.
   if (!Number.isInteger(layer) || layer < -layerCount - 1 || layer > layerCount) {
     const range = `an integer of ${-layerCount - 1} to ${layerCount}`;
-    throw new FileError(`${who} vision_feature_layer: expected ${range}, got ${layer}`);
+    throw new FileError(`${who}: expected ${range}, got ${layer}`);
   }
   return layer;
 }

@@ -36,8 +36,15 @@ async function checkFolder(folder: string): Promise<void> {
 async function openRegularFile(folder: string, name: string): Promise<ModelFile> {
   checkFileName(folder, name);
   await checkFolder(folder);
+  return { ...(await openFile(`${folder}/${name}`)), name };
+}
+
+/**
+ * The file at `path`, whatever its name. For paths that the user of a program gives; names that stand in files go through
+ * modelDirectory. Throws FileError if it is missing or is not a regular file.
+ */
+export async function openFile(path: string): Promise<ModelFile> {
   const { constants, open, stat } = process.getBuiltinModule('node:fs/promises');
-  const path = `${folder}/${name}`;
   const before = await stat(path).catch((error: Error) => {
     throw new FileError(`${path}: expected a file, got ${reason(error)}`);
   });
@@ -53,7 +60,7 @@ async function openRegularFile(folder: string, name: string): Promise<ModelFile>
     throw new FileError(`${path}: expected a file of ${before.size} bytes, got one of ${info.size}`);
   }
   return {
-    name,
+    name: path,
     size: info.size,
     read: (offset, length) => readExactly(handle, path, offset, length),
     close: () => handle.close(),

@@ -47,17 +47,22 @@ export function quoted(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }
 
-/** The whole of a file as text. It must be valid UTF-8 of at most `maxBytes`; a BOM is kept. */
-export async function readText(files: ModelFiles, name: string, maxBytes: number): Promise<string> {
+/** The whole of a file of at most `maxBytes`. Throws FileError for a longer one. */
+export async function readBytes(files: ModelFiles, name: string, maxBytes: number): Promise<Uint8Array> {
   const file = await files.open(name);
   try {
     if (file.size > maxBytes) {
       throw new FileError(`${files.where}/${name}: expected at most ${maxBytes} bytes, got ${file.size}`);
     }
-    return decodeUtf8(`${files.where}/${name}`, await file.read(0, file.size));
+    return await file.read(0, file.size);
   } finally {
     await file.close();
   }
+}
+
+/** The whole of a file as text. It must be valid UTF-8 of at most `maxBytes`; a BOM is kept. */
+export async function readText(files: ModelFiles, name: string, maxBytes: number): Promise<string> {
+  return decodeUtf8(`${files.where}/${name}`, await readBytes(files, name, maxBytes));
 }
 
 /** Strict UTF-8: throws FileError where the bytes are not valid. */

@@ -60,9 +60,16 @@ export async function openCheckpoint(files: ModelFiles): Promise<Checkpoint> {
 
 async function present(files: ModelFiles): Promise<string> {
   for (const name of pickleNames) {
-    if (await files.has(name)) return `${name}; only safetensors is read, pickle files can run code`;
+    if (!(await files.has(name))) continue;
+    const command = `python scripts/convert-checkpoint/convert.py ${shellWord(files.where)}`;
+    return `${name}; only safetensors is read, pickle files can run code; convert with: ${command}`;
   }
   return 'neither';
+}
+
+/** A word of a command line, quoted where it must be. */
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function checkpoint(

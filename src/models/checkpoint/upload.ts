@@ -33,6 +33,38 @@ export interface Upload {
   discard(): void;
 }
 
+interface MatrixForm {
+  readonly rows: number;
+  readonly columns: number;
+  readonly dtype: 'f32' | 'f16';
+}
+
+function matrixForm(
+  checkpoint: Checkpoint,
+  name: string,
+  stored: readonly number[],
+  weightType: WeightType,
+): MatrixForm {
+  const [rows = 1, ...rest] = stored;
+  const columns = rest.reduce((product, length) => product * length, 1);
+  const isPacked = weightType === 'f16' || (weightType === 'stored' && checkpoint.dtype(name) === 'F16');
+  // Packed rows begin at whole words of four values; a matrix that cannot is small.
+  return { rows, columns, dtype: isPacked && columns % 4 === 0 ? 'f16' : 'f32' };
+}
+
+/** The bytes that the tensors `names` will take on the device. */
+export function weightBytes(
+  checkpoint: Checkpoint,
+  names: readonly string[],
+  weightType: WeightType,
+): number {
+  return names.reduce((sum, name) => {
+    const shape = checkpoint.shape(name);
+    const { rows, columns, dtype } = matrixForm(checkpoint, name, shape, weightType);
+    return sum + rows * columns * (shape.length > 1 && dtype === 'f16' ? 2 : 4);
+  }, 0);
+}
+
 export function uploadFrom(gpu: Gpu, checkpoint: Checkpoint, weightType: WeightType): Upload {
   const loaded: Matrix[] = [];
   const keep = <T extends Matrix>(x: T): T => {
@@ -42,13 +74,8 @@ export function uploadFrom(gpu: Gpu, checkpoint: Checkpoint, weightType: WeightT
   const load = async (name: string, stored: readonly number[], shape = stored): Promise<Tensor> =>
     keep(tensor(gpu, await checkpoint.floats(name, stored), shape));
   const matrix = async (name: string, stored: readonly number[]): Promise<Matrix> => {
-    const [rows = 1, ...rest] = stored;
-    const columns = rest.reduce((product, length) => product * length, 1);
-    const isPacked = weightType === 'f16' || (weightType === 'stored' && checkpoint.dtype(name) === 'F16');
-    // Packed rows begin at whole words of four values; a matrix that cannot is small.
-    const dtype = isPacked && columns % 4 === 0 ? 'f16' : 'f32';
-    const chunks = checkpoint.chunks(name, stored, dtype);
-    return keep(await matrixFromChunks(gpu, dtype, [rows, columns], chunks));
+    const { rows, columns, dtype } = matrixForm(checkpoint, name, stored, weightType);
+    return keep(await matrixFromChunks(gpu, dtype, [rows, columns], checkpoint.chunks(name, stored, dtype)));
   };
   return {
     load,

@@ -1,42 +1,49 @@
-// Greedy decoding. SPEC M-7.
+// Decoding: greedy, or by a sampler. SPEC M-7, M-8.
 //
-// The next token is chosen, and embedded for the step that follows, on the device: a token costs one reading of four
-// bytes and no upload.
+// Greedy, the next token is chosen, and embedded for the step that follows, on the device: a token costs one reading of
+// four bytes and no upload. A sampler is handed the logits of each step.
 
 import {
   argmax,
   dispose,
   type IndexTensor,
+  indexTensor,
   lookup,
   read,
   reshape,
   type Tensor,
   tidy,
 } from '../../tensor/index.ts';
-import { type DecoderStep, decoderStep, emptyCache } from '../llama/decoder.ts';
+import { type DecoderStep, decoderStep, emptyCache, type KeyValueCache } from '../llama/decoder.ts';
 import { encodeQuestion, type PromptIds } from '../tokenizer/prompt.ts';
 import { streamText } from '../tokenizer/tokenizer.ts';
 import { type Llava, project, splice } from './llava.ts';
+import type { Sample } from './sampling.ts';
 
 export interface DecodeOptions {
   /** How many tokens to make at most, EOS not counted; at least 1. By default 64. */
   readonly maxNewTokens?: number;
+  /** Chooses each token; without it, the most likely one is taken. SPEC M-8.1. */
+  readonly sample?: Sample;
 }
 
 /** The state of one answer between the prompt and its first token. */
 export interface Prefill {
   readonly step: DecoderStep; // logits [1, V] of the prompt's last position, and the cache
   readonly maxNewTokens: number;
+  readonly sample?: Sample | undefined;
 }
 
 /**
- * Runs the decoder over a prompt, inputEmbeds [1, T, E]. Nothing is read back. Throws RangeError if prompt and answer
- * together are longer than the model allows, or maxNewTokens is not at least 1.
+ * Runs the decoder over a prompt, inputEmbeds [1, T, E], or over what is appended to a `past`, which the caller still owns.
+ * Nothing is read back. Throws RangeError if prompt and answer together are longer than the model allows, or maxNewTokens
+ * is not at least 1.
  */
 export function prefill(
   llava: Llava,
   inputEmbeds: Tensor,
-  { maxNewTokens = 64 }: DecodeOptions = {},
+  { maxNewTokens = 64, sample }: DecodeOptions = {},
+  past?: KeyValueCache,
 ): Prefill {
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1) {
     throw new RangeError(
@@ -45,8 +52,9 @@ export function prefill(
   }
   const T = inputEmbeds.shape[1] ?? 0;
   return tidy(llava.gpu, () => {
-    const cache = emptyCache(llava.gpu, llava.language, T + maxNewTokens);
-    return { step: decoderStep(llava.language, inputEmbeds, cache), maxNewTokens };
+    const empty = emptyCache(llava.gpu, llava.language, (past?.length ?? 0) + T + maxNewTokens);
+    const cache = { ...(past ?? empty), rope: empty.rope }; // made for as many positions as there will be
+    return { step: decoderStep(llava.language, inputEmbeds, cache), maxNewTokens, sample };
   });
 }
 
@@ -62,31 +70,57 @@ export function decode(llava: Llava, start: Prefill): AsyncGenerator<number, voi
   return tokens;
 }
 
-async function* decodeTokens(
-  llava: Llava,
-  { step, maxNewTokens }: Prefill,
-): AsyncGenerator<number, void, undefined> {
-  let current = step;
+async function* decodeTokens(llava: Llava, start: Prefill): AsyncGenerator<number, void, undefined> {
+  const running = { step: start.step };
   try {
-    for (let count = 1; ; count++) {
-      const next = argmax(current.logits); // [1]
-      const [tokenId] = await readAndKeep(next);
-      const ended = llava.config.eosTokenIds.includes(tokenId);
-      if (!ended && count < maxNewTokens) current = advance(llava, current, next);
-      dispose(next);
-      if (ended) return;
-      yield tokenId;
-      if (count === maxNewTokens) return;
-    }
+    yield* continueDecoding(llava, running, start);
   } finally {
-    dispose(current);
+    dispose(running.step);
   }
 }
 
-async function readAndKeep(next: IndexTensor): Promise<[number]> {
+/**
+ * Decodes as `decode` does, but keeps the cache: `running.step` is replaced at each step, and its cache holds the tokens
+ * handed out so far, except perhaps the last of maxNewTokens. The caller owns it.
+ */
+export async function* continueDecoding(
+  llava: Llava,
+  running: { step: DecoderStep },
+  { maxNewTokens, sample }: Omit<Prefill, 'step'>,
+): AsyncGenerator<number, void, undefined> {
+  for (let count = 1; ; count++) {
+    const { tokenId, next } = await chooseToken(llava, running.step.logits, sample);
+    const ended = llava.config.eosTokenIds.includes(tokenId);
+    if (!ended && count < maxNewTokens) running.step = advance(llava, running.step, next);
+    dispose(next);
+    if (ended) return;
+    yield tokenId;
+    if (count === maxNewTokens) return;
+  }
+}
+
+interface Choice {
+  readonly tokenId: number;
+  readonly next: IndexTensor; // [1]  the same on the device
+}
+
+async function chooseToken({ gpu, config }: Llava, logits: Tensor, sample?: Sample): Promise<Choice> {
+  if (sample === undefined) {
+    const next = argmax(logits); // [1]
+    return { tokenId: await readAndKeep(next), next };
+  }
+  const tokenId = sample(await read(logits));
+  const { vocabSize } = config.text;
+  if (!Number.isInteger(tokenId) || tokenId < 0 || tokenId >= vocabSize) {
+    throw new RangeError(`decode: expected sample to choose an id below ${vocabSize}, got ${tokenId}`);
+  }
+  return { tokenId, next: indexTensor(gpu, Uint32Array.of(tokenId), [1]) };
+}
+
+async function readAndKeep(next: IndexTensor): Promise<number> {
   try {
     const [tokenId] = await read(next);
-    return [tokenId as number];
+    return tokenId as number;
   } catch (error) {
     dispose(next);
     throw error;
@@ -114,7 +148,7 @@ export async function* ask(
   question: string,
   options: DecodeOptions = {},
 ): AsyncGenerator<string, void, undefined> {
-  const prompt: PromptIds = encodeQuestion(llava.tokenizer, question);
+  const prompt: PromptIds = encodeQuestion(llava.tokenizer, question, llava.template);
   const start = tidy(llava.gpu, () => prefill(llava, splice(llava, prompt, project(llava, tokens)), options));
   const stream = streamText(llava.tokenizer);
   for await (const tokenId of decode(llava, start)) {

@@ -4,6 +4,7 @@
 //   T positions of the prompt with the picture in it
 
 import {
+  checkBudget,
   concat,
   dims,
   type Gpu,
@@ -18,17 +19,17 @@ import {
   tensor,
   tidy,
 } from '../../tensor/index.ts';
-import { type LlavaConfig, readLlavaConfig } from '../checkpoint/config.ts';
-import { findLayout } from '../checkpoint/layout.ts';
+import type { ImageMode } from '../checkpoint/authors-config.ts';
+import type { LlavaConfig } from '../checkpoint/config.ts';
+import type { LlavaLayout } from '../checkpoint/layout.ts';
+import { type LlavaSources, openLlavaSources, type VisionTowerFinder } from '../checkpoint/llava-sources.ts';
 import type { ModelFiles } from '../checkpoint/model-files.ts';
-import { readPreprocessorConfig } from '../checkpoint/preprocessor-config.ts';
-import { openCheckpoint } from '../checkpoint/shard-index.ts';
-import { type Upload, uploadFrom, type WeightType } from '../checkpoint/upload.ts';
+import { type Upload, uploadFrom, type WeightType, weightBytes } from '../checkpoint/upload.ts';
 import { type ClipEncoding, encodeClip } from '../clip/encoder.ts';
 import { type ClipWeights, loadClipWeights } from '../clip/weights.ts';
 import { type LlamaWeights, loadLlamaWeights } from '../llama/weights.ts';
 import type { PixelValues, PreprocessorConfig } from '../preprocess/clip-pixels.ts';
-import type { PromptIds } from '../tokenizer/prompt.ts';
+import type { PromptIds, PromptTemplate } from '../tokenizer/prompt.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
 
 export interface ProjectorWeights {
@@ -40,6 +41,8 @@ export interface Llava {
   readonly gpu: Gpu;
   readonly config: LlavaConfig;
   readonly preprocessor: PreprocessorConfig;
+  readonly imageMode: ImageMode; //     how the checkpoint wants pictures to become squares
+  readonly template: PromptTemplate; // how it wants to be asked
   readonly tokenizer: Tokenizer;
   readonly vision: ClipWeights; // the layers up to the one whose output is used, no more
   readonly projector: ProjectorWeights;
@@ -49,45 +52,78 @@ export interface Llava {
 export interface LoadOptions {
   /** What matrices are on the device; by default f16 where the file stores F16, otherwise f32. */
   readonly weights?: WeightType;
+  /** Where the vision tower is that a checkpoint of the authors names; in Node, `(name) => findVisionTower(folder, name)`. */
+  readonly visionTower?: VisionTowerFinder;
 }
 
 /**
- * Loads a LLaVA-1.5 in the `llava-hf` layout. Throws FileError, naming file and field or tensor. Configuration, tokenizer
- * and all headers are checked before anything is put on the device, and what was put there is freed if loading fails.
+ * Loads a LLaVA-1.5 in the layout of llava-hf or of its authors. Throws FileError, naming file and field or tensor.
+ * Configuration, tokenizer and all headers are checked before anything is put on the device, and what was put there is
+ * freed if loading fails.
  */
 export async function loadLlava(
   gpu: Gpu,
   files: ModelFiles,
-  { weights = 'stored' }: LoadOptions = {},
+  { weights = 'stored', visionTower }: LoadOptions = {},
 ): Promise<Llava> {
-  const config = await readLlavaConfig(files);
-  const preprocessor = await readPreprocessorConfig(files, config.vision.imageSize);
-  const tokenizer = await loadTokenizer(files);
-  if (tokenizer.vocabSize > config.text.vocabSize) {
-    throw new RangeError(
-      `${files.where}/tokenizer.json: expected at most ${config.text.vocabSize} pieces, the vocab_size of config.json, ` +
-        `got ${tokenizer.vocabSize}`,
-    );
-  }
-  const checkpoint = await openCheckpoint(files);
-  const upload = uploadFrom(gpu, checkpoint, weights);
+  const sources = await openLlavaSources(files, visionTower);
   try {
-    const layout = findLayout(checkpoint, config.text.tieWordEmbeddings);
+    const { config, preprocessor, imageMode, template } = sources;
+    const tokenizer = await loadTokenizer(files);
+    if (tokenizer.vocabSize > config.text.vocabSize) {
+      throw new RangeError(
+        `${files.where}/tokenizer.json: expected at most ${config.text.vocabSize} pieces, the vocab_size of config.json, ` +
+          `got ${tokenizer.vocabSize}`,
+      );
+    }
     return {
       gpu,
       config,
       preprocessor,
+      imageMode,
+      template,
       tokenizer,
-      vision: await loadClipWeights(upload, layout.vision, config.vision, encoderLayerCount(config)),
+      ...(await loadWeights(gpu, sources, weights)),
+    };
+  } finally {
+    await sources.close();
+  }
+}
+
+async function loadWeights(
+  gpu: Gpu,
+  sources: LlavaSources,
+  weights: WeightType,
+): Promise<Pick<Llava, 'vision' | 'projector' | 'language'>> {
+  const { config, checkpoint, tower, layout } = sources;
+  checkBudget(gpu, neededBytes(sources, weights), `${checkpoint.where}: the weights`);
+  const upload = uploadFrom(gpu, checkpoint, weights);
+  const towerUpload = uploadFrom(gpu, tower, weights);
+  try {
+    return {
+      vision: await loadClipWeights(towerUpload, layout.vision, config.vision, encoderLayerCount(config)),
       projector: await loadProjector(upload, layout.projector, config),
       language: await loadLlamaWeights(upload, layout.language, layout.languageHead, config.text),
     };
   } catch (error) {
+    towerUpload.discard();
     upload.discard();
     throw error;
-  } finally {
-    await checkpoint.close();
   }
+}
+
+/** The bytes of the model's weights on the device, without the encoder layers that are not run. */
+function neededBytes({ config, checkpoint, tower, layout }: LlavaSources, weights: WeightType): number {
+  const layers = `${layout.vision}.encoder.layers.`;
+  const isRun = (name: string): boolean =>
+    !name.startsWith(layers) || Number.parseInt(name.slice(layers.length), 10) < encoderLayerCount(config);
+  const towerNames = [...tower.names].filter((name) => name.startsWith(`${layout.vision}.`) && isRun(name));
+  const others = [layout.language, layout.languageHead, ...layout.projector];
+  // The authors' language prefix is that of everything.
+  const isOther = (name: string): boolean =>
+    !name.startsWith(`${layout.vision}.`) && others.some((prefix) => name.startsWith(`${prefix}.`));
+  const names = [...checkpoint.names].filter(isOther);
+  return weightBytes(tower, towerNames, weights) + weightBytes(checkpoint, names, weights);
 }
 
 /** How many encoder layers lie before the hidden state that is used: −2 of 24 layers is the output of the 23rd. */
@@ -97,12 +133,12 @@ export function encoderLayerCount({ vision, visionFeatureLayer }: LlavaConfig): 
 
 async function loadProjector(
   upload: Upload,
-  prefix: string,
+  [linear1, linear2]: LlavaLayout['projector'],
   { vision, text }: LlavaConfig,
 ): Promise<ProjectorWeights> {
   return {
-    linear1: await upload.biasedLinear(`${prefix}.linear_1`, text.hiddenSize, vision.hiddenSize),
-    linear2: await upload.biasedLinear(`${prefix}.linear_2`, text.hiddenSize, text.hiddenSize),
+    linear1: await upload.biasedLinear(linear1, text.hiddenSize, vision.hiddenSize),
+    linear2: await upload.biasedLinear(linear2, text.hiddenSize, text.hiddenSize),
   };
 }
 

@@ -1,11 +1,17 @@
-// Prompts of LLaVA-1.5 as token ids. SPEC M-3.9 to M-3.12.
+// Prompts of LLaVA-1.5 as token ids. SPEC M-3.9 to M-3.12, M-3.15.
 //
-//     USER: <image>\nQUESTION ASSISTANT:
+//     hf              USER: <image>\nQUESTION ASSISTANT:
+//     vicuna_v1       SYSTEM USER: <image>\nQUESTION ASSISTANT:
+//     llava_llama_2   [INST] <<SYS>>\nSYSTEM\n<</SYS>>\n\n<image>\nQUESTION [/INST]
+//     plain           <image>\nQUESTION\n
 //
+// The last three are those of the authors' code (conversation.py), the first is that of the llava-hf checkpoints.
 // As the original does it, the prompt is cut at <image>, each side is tokenised by itself, so that
 // each begins with its own "▁", and BOS stands once, at the very front.
 
 import type { Tokenizer } from './tokenizer.ts';
+
+export type PromptTemplate = 'vicuna_v1' | 'llava_llama_2' | 'plain' | 'hf';
 
 /** The ids on both sides of the picture; `before` begins with BOS. */
 export interface PromptIds {
@@ -14,27 +20,55 @@ export interface PromptIds {
 }
 
 const imageMark = '<image>';
-const questionBefore = 'USER: ';
 
-/** The text after the picture, `\nQUESTION ASSISTANT:`. */
-function questionAfter(question: string): string {
+const vicunaSystem =
+  'A chat between a curious user and an artificial intelligence assistant. ' +
+  "The assistant gives helpful, detailed, and polite answers to the user's questions.";
+const llama2System =
+  'You are a helpful language and vision assistant. ' +
+  'You are able to understand the visual content that the user provides, ' +
+  'and assist the user with a variety of tasks using natural language.';
+
+/** What stands before the picture, and behind the question, which follows the picture on a line of its own. */
+const templates: Readonly<Record<PromptTemplate, { readonly before: string; readonly end: string }>> = {
+  hf: { before: 'USER: ', end: ' ASSISTANT:' },
+  vicuna_v1: { before: `${vicunaSystem} USER: `, end: ' ASSISTANT:' },
+  llava_llama_2: { before: `[INST] <<SYS>>\n${llama2System}\n<</SYS>>\n\n`, end: ' [/INST]' },
+  plain: { before: '', end: '\n' },
+};
+
+/** The template of that name. Throws RangeError if there is none. */
+export function promptTemplate(name: string): PromptTemplate {
+  if (Object.hasOwn(templates, name)) return name as PromptTemplate;
+  const names = Object.keys(templates).join(', ');
+  throw new RangeError(`template: expected one of ${names}, got ${JSON.stringify(name)}`);
+}
+
+function sides(question: string, template: PromptTemplate): { before: string; after: string } {
   if (question.trim() === '') throw new RangeError('question: expected text, got none');
-  return `\n${question} ASSISTANT:`;
+  const { before, end } = templates[template];
+  return { before, after: `\n${question}${end}` };
 }
 
 /** The prompt as text. Throws RangeError for an empty or blank question. */
-export function questionPrompt(question: string): string {
-  return `${questionBefore}${imageMark}${questionAfter(question)}`;
+export function questionPrompt(question: string, template: PromptTemplate = 'hf'): string {
+  const { before, after } = sides(question, template);
+  return `${before}${imageMark}${after}`;
 }
 
 /**
- * The ids of the prompt for one question. Nothing in the question becomes a special token, and an
- * `<image>` in it is text. Throws RangeError for an empty or blank question.
+ * The ids of the prompt for one question; `template` is that of the model (`llava.template`). Nothing in the question
+ * becomes a special token, and an `<image>` in it is text. Throws RangeError for an empty or blank question.
  */
-export function encodeQuestion(tokenizer: Tokenizer, question: string): PromptIds {
+export function encodeQuestion(
+  tokenizer: Tokenizer,
+  question: string,
+  template: PromptTemplate = 'hf',
+): PromptIds {
+  const { before, after } = sides(question, template);
   return {
-    before: [tokenizer.bosTokenId, ...tokenizer.encodePlain(questionBefore)],
-    after: tokenizer.encodePlain(questionAfter(question)),
+    before: [tokenizer.bosTokenId, ...tokenizer.encodePlain(before)],
+    after: tokenizer.encodePlain(after),
   };
 }
 

@@ -1,4 +1,4 @@
-// Checks tokenizer.json and tokenizer_config.json before the library sees them. SPEC M-3.1 to M-3.3.
+// Checks tokenizer.json or tokenizer.model, and tokenizer_config.json, before the library sees them. SPEC M-3.1 to M-3.3.
 //
 // Only the Llama kind is taken: BPE with byte fallback, "▁" for a space. None of its parts needs a
 // regular expression, and a file's own expressions are never run (they can take exponential time).
@@ -7,25 +7,16 @@
 import * as v from 'valibot';
 import { FileError } from '../../tensor/errors.ts';
 import { type ModelFiles, quoted, readJson, sizeCaps } from '../checkpoint/model-files.ts';
-import { checkSchema, only, wholeNumber } from '../checkpoint/schema.ts';
+import { checkSchema, only } from '../checkpoint/schema.ts';
+import { addedTokenSchema, contentOf, readTokenizerConfig } from './tokenizer-config.ts';
+import { modelVocabulary } from './tokenizer-model.ts';
+import { denseVocabulary, maxPieces, type Vocabulary } from './vocabulary.ts';
 
-export interface AddedToken {
-  readonly id: number;
-  readonly content: string;
-  readonly special: boolean;
-}
-
-export interface TokenizerFiles {
-  /** What the library takes as tokenizer.json. */
-  readonly json: object;
-  /** Piece by id, dense from 0; the added tokens are among them. */
-  readonly pieces: readonly string[];
-  readonly addedTokens: readonly AddedToken[];
+export interface TokenizerFiles extends Vocabulary {
   readonly bosToken: string;
   readonly eosToken: string;
 }
 
-const maxPieces = 1_000_000;
 const space = only('▁');
 
 const prepend = v.object({ type: only('Prepend'), prepend: space });
@@ -48,16 +39,6 @@ const preTokenizer = v.object({
   split: v.optional(only(false)),
 });
 
-const addedToken = v.object({
-  id: wholeNumber(0, maxPieces),
-  content: v.pipe(v.string(), v.minLength(1), v.maxLength(1024)),
-  special: v.optional(v.boolean(), false),
-  single_word: v.optional(only(false)),
-  lstrip: v.optional(v.boolean()),
-  rstrip: v.optional(v.boolean()),
-  normalized: v.optional(v.boolean()),
-});
-
 // Decoding is done here, not by the library (detokenize.ts); the file must ask for just that.
 const decoder = v.object({
   type: only('Sequence'),
@@ -70,7 +51,7 @@ const decoder = v.object({
 });
 
 const tokenizerSchema = v.object({
-  added_tokens: v.optional(v.pipe(v.array(addedToken), v.maxLength(10_000)), []),
+  added_tokens: v.optional(v.pipe(v.array(addedTokenSchema), v.maxLength(10_000)), []),
   normalizer: v.nullish(normalizer),
   pre_tokenizer: v.nullish(preTokenizer),
   decoder,
@@ -89,33 +70,25 @@ const tokenizerSchema = v.object({
   }),
 });
 
-const tokenContent = v.union([v.string(), v.object({ content: v.string() })]);
-const configSchema = v.object({
-  bos_token: v.nullish(tokenContent, '<s>'),
-  eos_token: v.nullish(tokenContent, '</s>'),
-  add_bos_token: v.nullish(only(true)),
-  add_eos_token: v.nullish(only(false)),
-  clean_up_tokenization_spaces: v.nullish(only(false)),
-});
-
 /** Reads and checks both files; tokenizer_config.json may be absent. Throws FileError. */
 export async function readTokenizerFiles(files: ModelFiles): Promise<TokenizerFiles> {
+  const config = await readTokenizerConfig(files);
+  const ofModel = !(await files.has('tokenizer.json')) && (await files.has('tokenizer.model'));
+  return {
+    ...(ofModel ? await modelVocabulary(files, config) : await jsonVocabulary(files)),
+    bosToken: contentOf(config.bos_token),
+    eosToken: contentOf(config.eos_token),
+  };
+}
+
+async function jsonVocabulary(files: ModelFiles): Promise<Vocabulary> {
   const who = `${files.where}/tokenizer.json`;
-  if (!(await files.has('tokenizer.json')) && (await files.has('tokenizer.model'))) {
-    throw new FileError(`${who}: expected a file, got only tokenizer.model, which is not read`);
-  }
   const json = await readJson(files, 'tokenizer.json', sizeCaps.tokenizer);
   const raw = checkSchema(who, tokenizerSchema, json);
   checkMerges(who, raw.model.merges);
   if (!Object.hasOwn(raw.model.vocab, raw.model.unk_token)) {
     throw new FileError(`${who} model.unk_token: expected a piece, got ${quoted(raw.model.unk_token)}`);
   }
-  const pieces = denseVocabulary(who, raw.model.vocab, raw.added_tokens);
-
-  const configName = 'tokenizer_config.json';
-  const configWho = `${files.where}/${configName}`;
-  const config = (await files.has(configName)) ? await readJson(files, configName, sizeCaps.config) : {};
-  const { bos_token, eos_token } = checkSchema(configWho, configSchema, config);
   return {
     json: {
       ...raw,
@@ -123,42 +96,14 @@ export async function readTokenizerFiles(files: ModelFiles): Promise<TokenizerFi
       pre_tokenizer: raw.pre_tokenizer ?? null,
       post_processor: null,
     },
-    pieces,
+    pieces: denseVocabulary(who, raw.model.vocab, raw.added_tokens),
     addedTokens: raw.added_tokens,
-    bosToken: typeof bos_token === 'string' ? bos_token : bos_token.content,
-    eosToken: typeof eos_token === 'string' ? eos_token : eos_token.content,
+    prefix: null,
   };
 }
 
 function isPlainObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function denseVocabulary(
-  who: string,
-  vocab: Record<string, unknown>,
-  addedTokens: readonly AddedToken[],
-): readonly string[] {
-  const byId = new Map<number, string>();
-  const add = (piece: string, id: unknown): void => {
-    if (!Number.isInteger(id) || (id as number) < 0 || (id as number) >= maxPieces) {
-      throw new FileError(`${who} id of ${quoted(piece)}: expected an integer below ${maxPieces}, got ${id}`);
-    }
-    const other = byId.get(id as number);
-    if (other !== undefined && other !== piece) {
-      throw new FileError(`${who} id ${id}: expected one piece, got ${quoted(other)} and ${quoted(piece)}`);
-    }
-    byId.set(id as number, piece);
-  };
-  for (const [piece, id] of Object.entries(vocab)) add(piece, id);
-  for (const { content, id } of addedTokens) add(content, id);
-
-  return Array.from({ length: byId.size }, (_, id) => {
-    const piece = byId.get(id);
-    if (piece === undefined)
-      throw new FileError(`${who} ids: expected every id below ${byId.size}, got no ${id}`);
-    return piece;
-  });
 }
 
 function checkMerges(who: string, merges: readonly unknown[]): void {

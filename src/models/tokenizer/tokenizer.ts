@@ -1,4 +1,4 @@
-// The Llama tokenizer of a checkpoint, from tokenizer.json. SPEC M-3.1 to M-3.8.
+// The Llama tokenizer of a checkpoint, from tokenizer.json or tokenizer.model. SPEC M-3.1 to M-3.8.
 //
 // Two instances of the library share the vocabulary. One knows the added tokens, for prompts that
 // are written by whoever runs the model. The other does not: in it `</s>` and `<image>` are ordinary
@@ -30,8 +30,13 @@ export async function loadTokenizer(files: ModelFiles): Promise<Tokenizer> {
   const checked = await readTokenizerFiles(files);
   const honouring = new LibraryTokenizer(checked.json, {});
   const plain = new LibraryTokenizer({ ...checked.json, added_tokens: [] }, {});
-  const encodeWith = (library: LibraryTokenizer, text: string): number[] =>
-    text === '' ? [] : library.encode(text, { add_special_tokens: false }).ids;
+  const { prefix } = checked;
+  const encodeWith = (library: LibraryTokenizer, text: string): number[] => {
+    if (text === '') return [];
+    const { ids } = library.encode(prefix === null ? text : `▁${text}`, { add_special_tokens: false });
+    const isDropped = ids[0] === prefix?.pieceId && prefix?.droppedBefore.has(ids[1] ?? -1);
+    return isDropped ? ids.slice(1) : ids;
+  };
 
   const texts = pieceTexts(checked);
   const pieceText = (tokenId: number): PieceText => {

@@ -1,0 +1,34 @@
+// What a signal does: the process dies of it, once what it would leave behind is tidied up. A command may take Ctrl-C for
+// itself for a while.
+
+import { removeUnfinished } from './output-files.ts';
+
+const lastDeeds = new Set<() => void>([removeUnfinished]);
+let interrupted: (() => void) | null = null;
+
+/** Handles the signals that end a process. Called once, at the start. */
+export function listenForSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (signal === 'SIGINT' && interrupted !== null) interrupted();
+      else dieOf(signal);
+    });
+  }
+}
+
+/** From now on `handler` takes Ctrl-C; null gives it back. */
+export function takeInterrupts(handler: (() => void) | null): void {
+  interrupted = handler;
+}
+
+/** `deed` is done before the process dies of a signal. */
+export function beforeDying(deed: () => void): void {
+  lastDeeds.add(deed);
+}
+
+/** Dying by the signal itself tells a shell what happened; process.exit would not. */
+export function dieOf(signal: NodeJS.Signals): void {
+  for (const deed of lastDeeds) deed();
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+}
