@@ -1,0 +1,174 @@
+// Bugs of the Llama decoder.
+
+const decoder = 'src/models/llama/decoder.ts';
+const matmul = 'src/tensor/ops/matmul.ts';
+const normalize = 'src/tensor/ops/normalize.ts';
+const rope = 'src/tensor/ops/rope.ts';
+const softmax = 'src/tensor/ops/softmax.ts';
+
+export const decoderMutants = [
+  {
+    id: 105,
+    bug: 'RoPE base 500,000 instead of the configured one',
+    file: decoder,
+    edits: [['config.headSize, config.ropeTheta', 'config.headSize, 5e5']],
+  },
+  {
+    id: 106,
+    bug: 'the exponent of the frequency lacks its factor 2',
+    file: rope,
+    edits: [['Math.fround((2 * d) / headSize)', 'Math.fround(d / headSize)']],
+  },
+  {
+    id: 107,
+    bug: 'RoPE turns backwards',
+    file: rope,
+    edits: [
+      ['x[low] * cosine[angle] - x[high] * sine[angle]', 'x[low] * cosine[angle] + x[high] * sine[angle]'],
+      ['x[high] * cosine[angle] + x[low] * sine[angle]', 'x[high] * cosine[angle] - x[low] * sine[angle]'],
+    ],
+  },
+  {
+    id: 108,
+    bug: 'interleaved pairs instead of halves',
+    quick: true,
+    file: rope,
+    edits: [
+      [
+        'let low = row * 2u * params.half + d;\n      let high = low + params.half;',
+        'let low = row * 2u * params.half + 2u * d;\n      let high = low + 1u;',
+      ],
+    ],
+  },
+  {
+    id: 109,
+    bug: 'no RoPE',
+    file: decoder,
+    edits: [
+      [
+        'const queries = rope(unturnedQueries, cache.rope, cache.length);',
+        'const queries = unturnedQueries;',
+      ],
+      ['const newKeys = rope(unturnedKeys, cache.rope, cache.length);', 'const newKeys = unturnedKeys;'],
+    ],
+  },
+  {
+    id: 110,
+    bug: 'RoPE on the queries only',
+    file: decoder,
+    edits: [
+      ['const newKeys = rope(unturnedKeys, cache.rope, cache.length);', 'const newKeys = unturnedKeys;'],
+    ],
+  },
+  {
+    id: 111,
+    bug: 'RoPE on the values, too',
+    file: decoder,
+    edits: [
+      [
+        'const newValues = splitHeads(linear(attentionIn, layer.value), keyValueHeadCount);',
+        'const newValues = rope(splitHeads(linear(attentionIn, layer.value), keyValueHeadCount), cache.rope, cache.length);',
+      ],
+    ],
+  },
+  {
+    id: 112,
+    bug: 'RMS norm with a tenth of the configured epsilon',
+    file: decoder,
+    edits: [
+      ['layer.attentionNorm, normEps', 'layer.attentionNorm, normEps * 1e-1'],
+      ['layer.mlpNorm, normEps', 'layer.mlpNorm, normEps * 1e-1'],
+    ],
+  },
+  {
+    id: 114,
+    bug: 'RMS norm with 1 + weight',
+    file: normalize,
+    edits: [['x[first + i] / rms * weight[i]', 'x[first + i] / rms * (1.0 + weight[i])']],
+  },
+  {
+    id: 115,
+    bug: 'key heads are tiled over the query heads',
+    quick: true,
+    file: matmul,
+    edits: [
+      [
+        'row / params.M / params.sharing * params.N + n',
+        'row / params.M % (params.batchCount / params.sharing) * params.N + n',
+      ],
+      [
+        'batch / params.sharing * params.N + min(column',
+        'batch % (params.batchCount / params.sharing) * params.N + min(column',
+      ],
+    ],
+  },
+  {
+    id: 116,
+    bug: 'scaled by 1 / D instead of 1 / √D',
+    file: decoder,
+    edits: [['scale(queries, 1 / Math.sqrt(config.headSize))', 'scale(queries, 1 / config.headSize)']],
+  },
+  {
+    id: 118,
+    bug: 'a position sees the one behind it',
+    file: softmax,
+    edits: [['row % params.rowsPerMatrix + 1u', 'row % params.rowsPerMatrix + 2u']],
+  },
+  { id: 119, bug: 'no causal mask', file: decoder, edits: [['{ causal: true }', '{ causal: false }']] },
+  {
+    id: 120,
+    bug: 'gate and up are swapped',
+    file: decoder,
+    edits: [
+      [
+        'multiply(silu(linear(mlpIn, layer.gate)), linear(mlpIn, layer.up))',
+        'multiply(silu(linear(mlpIn, layer.up)), linear(mlpIn, layer.gate))',
+      ],
+    ],
+  },
+  {
+    id: 121,
+    bug: 'GELU instead of SiLU',
+    file: decoder,
+    edits: [
+      ['multiply(silu(linear(mlpIn, layer.gate))', 'multiply(gelu(linear(mlpIn, layer.gate))'],
+      ['  type Gpu,\n', '  type Gpu,\n  gelu,\n'],
+    ],
+  },
+  {
+    id: 122,
+    bug: 'the last norm is missing',
+    file: decoder,
+    edits: [['linear(rmsNorm(last, norm, config.normEps), head)', 'linear(last, head)']],
+  },
+  {
+    id: 123,
+    bug: 'the head is the embedding',
+    file: decoder,
+    edits: [
+      [
+        'linear(rmsNorm(last, norm, config.normEps), head)',
+        'linear(rmsNorm(last, norm, config.normEps), { weight: lookupless })',
+      ],
+      [
+        'function lastLogits({ config, norm, head }: LlamaWeights',
+        'function lastLogits({ config, norm, tokenEmbedding: lookupless }: LlamaWeights',
+      ],
+    ],
+  },
+  {
+    id: 124,
+    bug: 'a decoded token stands at position 0',
+    file: decoder,
+    edits: [
+      ['rope(unturnedQueries, cache.rope, cache.length)', 'rope(unturnedQueries, cache.rope, 0)'],
+      ['rope(unturnedKeys, cache.rope, cache.length)', 'rope(unturnedKeys, cache.rope, 0)'],
+    ],
+  },
+  {
+    id: 126,
+    bug: 'the cache repeats its newest values',
+    file: decoder,
+    edits: [['concat([past.values, newValues], 2)', 'concat([newValues, past.values], 2)']],
+  },
+].map((mutant) => ({ ...mutant, group: 'llama' }));

@@ -1,0 +1,139 @@
+// Reads a group of goldens: manifest.json and one safetensors file. SPEC G-1, golden/README.md.
+
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readSafetensorsHeader } from '../../src/models/checkpoint/safetensors.ts';
+import { grid8 } from './grid8.ts';
+import type { Host } from './recipe.ts';
+
+export type StageKind = 'real' | 'topk_set' | 'argmax' | 'index' | 'copy';
+
+export interface StageRule {
+  readonly kind: StageKind;
+  /** Of a real stage: |got − golden| ≤ value · the root mean square of the stage, the golden element, or 1. */
+  readonly tolerance?: {
+    readonly relativeTo: 'rms' | 'element' | 'one';
+    readonly value: number;
+    readonly legitMax: number;
+  };
+}
+
+export interface FormulaTensor {
+  readonly shape: readonly number[];
+  readonly fill: 'grid8' | 'gains';
+  readonly exp?: number;
+  readonly check: readonly number[];
+  readonly sha256: string;
+}
+
+export interface FormulaInput {
+  readonly formula: 'grid8-v1';
+  readonly stream: string;
+  readonly exp: number;
+  readonly shape: readonly number[];
+  readonly sha256: string;
+}
+
+export interface GoldenCase {
+  readonly id: string;
+  readonly flags: readonly string[];
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly margins: Readonly<Record<string, unknown>>;
+  readonly inputs: Readonly<Record<string, string | FormulaInput>>; // the hash of a stored tensor, or how it is made
+  readonly expected: Readonly<Record<string, string>>; //             hashes, in the order of the pipeline
+}
+
+export interface Manifest {
+  readonly format: string;
+  readonly group: string;
+  readonly file: string;
+  readonly stages: Readonly<Record<string, StageRule>>;
+  readonly weights: Readonly<
+    Record<
+      string,
+      {
+        readonly config: Readonly<Record<string, unknown>>;
+        readonly tensors: Readonly<Record<string, FormulaTensor>>;
+      }
+    >
+  >;
+  readonly caseCount: number;
+  readonly cases: readonly GoldenCase[];
+}
+
+type Stored = Host<Float32Array | Int32Array>;
+
+export interface GoldenGroup {
+  readonly manifest: Manifest;
+  readonly tensors: ReadonlyMap<string, Stored>; // by `<case>/<stage>`
+}
+
+export async function readGroup(name: string, root = 'golden'): Promise<GoldenGroup> {
+  const manifest = JSON.parse(await readFile(join(root, name, 'manifest.json'), 'utf8')) as Manifest;
+  const bytes = await readFile(join(root, name, manifest.file));
+  const file = {
+    name: manifest.file,
+    size: bytes.length,
+    read: async (begin: number, length: number) => bytes.subarray(begin, begin + length),
+    close: async () => {},
+  };
+  const { entries } = await readSafetensorsHeader(file);
+  const tensors = new Map<string, Stored>();
+  for (const { name: key, dtype, shape, begin, end } of entries.values()) {
+    const buffer = new Uint8Array(bytes.subarray(begin, end)).buffer;
+    tensors.set(key, { shape, values: dtype === 'F32' ? new Float32Array(buffer) : new Int32Array(buffer) });
+  }
+  return { manifest, tensors };
+}
+
+/** A stored tensor of reals. */
+export function real({ tensors }: GoldenGroup, caseId: string, name: string): Host<Float32Array> {
+  const found = tensors.get(`${caseId}/${name}`);
+  if (!(found?.values instanceof Float32Array)) throw new Error(`expected F32 ${caseId}/${name}, got none`);
+  return { shape: found.shape, values: found.values };
+}
+
+/** A stored tensor of indices. */
+export function indices({ tensors }: GoldenGroup, caseId: string, name: string): Host<Uint32Array> {
+  const found = tensors.get(`${caseId}/${name}`);
+  if (!(found?.values instanceof Int32Array)) throw new Error(`expected I32 ${caseId}/${name}, got none`);
+  return { shape: found.shape, values: Uint32Array.from(found.values) };
+}
+
+/** An input of a case that is a formula. */
+export function formulaInput({ inputs }: GoldenCase, name: string): Host<Float32Array> {
+  const input = inputs[name];
+  if (typeof input !== 'object') throw new Error(`expected ${name} to be a formula, got ${input}`);
+  return { shape: input.shape, values: fill(input.stream, { fill: 'grid8', ...input }) };
+}
+
+/** G-1.4. */
+export function fill(
+  stream: string,
+  { fill: how, exp = 0, shape }: Omit<FormulaTensor, 'check'>,
+): Float32Array {
+  const count = shape.reduce((product, length) => product * length, 1);
+  const q = grid8(stream, count);
+  const unit = 2 ** (exp - 7);
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    const element = q[i] as number;
+    values[i] = how === 'gains' ? (64 + Math.floor(element / 4)) / 64 : element * unit;
+  }
+  return values;
+}
+
+/** G-1.2: SHA-256 over `dtype|shape|bytes`. */
+export function tensorHash({ shape, values }: Stored): string {
+  const dtype = values instanceof Float32Array ? 'F32' : 'I32';
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  return createHash('sha256').update(`${dtype}|${shape}|`).update(bytes).digest('hex');
+}
+
+/** The rule of a stage: layers.3.keys@54+10 is judged as layers.*.keys. */
+export function ruleOf({ manifest }: GoldenGroup, stage: string): StageRule {
+  const rule = manifest.stages[(stage.split('@')[0] as string).replace(/\.\d+\./, '.*.')];
+  if (rule === undefined) throw new Error(`expected a rule for stage ${stage}, got none`);
+  return rule;
+}
