@@ -10,11 +10,10 @@ import {
   preprocessPad,
   type RgbImage,
 } from '../models/index.ts';
+import { LARGEST_FILE_BYTES } from '../models/preprocess/image-guard.ts';
 import { FileError } from '../tensor/index.ts';
 
 export type { ImageMode };
-
-const LARGEST_FILE = 32 * 2 ** 20;
 
 /** The mode that --image-mode names; without it, the model's own is to be taken. Throws RangeError. */
 export function imageMode(name: string | undefined): ImageMode | undefined {
@@ -38,8 +37,8 @@ async function readBytes(path: string): Promise<Uint8Array> {
   // Looked at before it is opened: opening a pipe waits for a writer.
   const info = await stat(path).catch(unreadable);
   if (!info.isFile()) throw new FileError(`${path}: expected a picture, got something that is not a file`);
-  if (info.size > LARGEST_FILE) {
-    throw new FileError(`${path}: expected at most ${LARGEST_FILE} bytes, got ${info.size}`);
+  if (info.size > LARGEST_FILE_BYTES) {
+    throw new FileError(`${path}: expected at most ${LARGEST_FILE_BYTES} bytes, got ${info.size}`);
   }
   return readFile(path).catch(unreadable);
 

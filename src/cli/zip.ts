@@ -161,20 +161,16 @@ export async function writeZip(
   const tokensPath = join(folder, 'tokens.safetensors');
   await writeWhole(tokensPath, writeSafetensors(tensors));
 
-  const [kept, targets, sources, groups] = await readAll(llava.gpu, [
-    keptTokenIndices,
-    targetTokenIndices,
-    sourceTokenIndices,
-    assignment,
-  ]);
+  const written = new Map(tensors.map(({ name, data }) => [name, data]));
+  const indices = (name: string): ArrayLike<number> => written.get(name) ?? [];
   const { imageSize, patchSize } = llava.config.vision;
   const gridColumns = imageSize / patchSize;
   const overlay = overlayImage(fitted(image, mode, gridColumns), {
     gridColumns,
-    keptTokenIndices: kept,
-    targetTokenIndices: targets,
-    sourceTokenIndices: sources,
-    assignment: groups,
+    keptTokenIndices: indices('keptTokenIndices'),
+    targetTokenIndices: indices('targetTokenIndices'),
+    sourceTokenIndices: indices('sourceTokenIndices'),
+    assignment: indices('assignment'),
   });
   const overlayPath = join(folder, 'overlay.png');
   await writeWhole(overlayPath, encodePng({ ...overlay, channels: 3, depth: 8 }));

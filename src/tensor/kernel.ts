@@ -1,4 +1,4 @@
-// Running a kernel: one pipeline per kernel, one bind group per kernel and buffers, batched dispatches. SPEC T-3.
+// Running a kernel: one pipeline per kernel, one bind group per list of buffers, batched dispatches. SPEC T-3.
 //
 // The text of a kernel is a constant: sizes travel in a uniform Params of u32 and f32 scalars, so that one pipeline
 // serves all shapes. Binding 0 is params, then come the inputs in argument order, then the one output.
@@ -248,14 +248,13 @@ function endPass(commands: Commands): void {
 export function upload(gpu: Gpu, data: Float32Array | Uint32Array, who: string): Storage {
   const storage = allocate(gpu.memory, data.byteLength, who);
   submit(gpu);
-  // Dawn crashes on views of a SharedArrayBuffer, which the types do not exclude.
-  const bytes = data.buffer instanceof ArrayBuffer ? data : data.slice();
-  gpu.device.queue.writeBuffer(
-    storage.buffer,
-    0,
-    bytes as Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
-  );
+  gpu.device.queue.writeBuffer(storage.buffer, 0, unshared(data));
   return storage;
+}
+
+/** Dawn crashes on views of a SharedArrayBuffer, which the types do not exclude: such data are copied. */
+export function unshared(data: Float32Array | Uint32Array | Uint16Array): ArrayBufferView<ArrayBuffer> {
+  return (data.buffer instanceof ArrayBuffer ? data : data.slice()) as ArrayBufferView<ArrayBuffer>;
 }
 
 function layoutOf(

@@ -5,7 +5,7 @@
 
 import { ShapeError } from './errors.ts';
 import { finish, type Gpu } from './gpu.ts';
-import { type RowBlock, submit } from './kernel.ts';
+import { type RowBlock, submit, unshared } from './kernel.ts';
 import { allocateWeights } from './memory.ts';
 import {
   checkShape,
@@ -79,15 +79,13 @@ function checkCount({ shape }: Matrix, count: number, fits: boolean): void {
 }
 
 /** Writes are whole words of four bytes; a piece of f16 therefore has an even length. */
-function wholeWords(chunk: Float32Array | Uint16Array): Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> {
+function wholeWords(chunk: Float32Array | Uint16Array): ArrayBufferView<ArrayBuffer> {
   if (chunk.byteLength % 4 !== 0) {
     throw new ShapeError(
       `matrixFromChunks: expected pieces of an even number of f16 values, got ${chunk.length}`,
     );
   }
-  // Dawn crashes on views of a SharedArrayBuffer.
-  const own = chunk.buffer instanceof ArrayBuffer ? chunk : chunk.slice();
-  return own as Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
+  return unshared(chunk);
 }
 
 function bytesOf(dtype: 'f32' | 'f16'): number {

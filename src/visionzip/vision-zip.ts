@@ -144,23 +144,27 @@ export function selectDominant(
     const scores = slice(summed, 1, 1, N); //   [B, P]  without what CLS pays to itself
 
     const keptPatchIndices = topKIndices(scores, dominantCount - 1, 'position'); // [B, K − 1]
-    const byScore = topKIndices(scores, dominantCount - 1, 'score'); //             [B, K − 1]  patchIndices
+    // By falling score, and the first patch that is left out behind them, if there is one.
+    const best = topKIndices(scores, Math.min(dominantCount, N - 1), 'score'); //   [B, K] or [B, P]  patchIndices
+    const byScore = slice(best, 1, 0, dominantCount - 1); //                        [B, K − 1]  patchIndices
     const cls = repeatRows(indexTensor(clsAttention.gpu, Uint32Array.of(0), [1]), B); // [B, 1]
     return {
       keptTokenIndices: concat([cls, shiftIndices(keptPatchIndices, 1)], 1), // [B, K]
       keptTokenIndicesByScore: concat([cls, shiftIndices(byScore, 1)], 1), //   [B, K]
       keptPositions: gridPositions(keptPatchIndices, gridColumns), //           [B, K − 1, 2]
       scores,
-      cutScores: scoresAtCut(scores, dominantCount - 1), //                     [B, 2] or [B, 0]
+      cutScores: scoresAtCut(scores, best, dominantCount - 1), //               [B, 2] or [B, 0]
     };
   });
 }
 
-/** The k-th largest score and the one behind it: scores [B, P] → [B, 2]; [B, 0] where all or none are taken. */
-function scoresAtCut(scores: Tensor, k: number): Tensor {
+/**
+ * The k-th largest score and the one behind it, whose places are the last of best [B, k + 1]: scores [B, P] → [B, 2];
+ * [B, 0] where all or none are taken.
+ */
+function scoresAtCut(scores: Tensor, best: IndexTensor, k: number): Tensor {
   const { B, P } = dims(scores, 'scores [B, P]');
   if (k === 0 || k === P) return slice(scores, 1, 0, 0); //                 [B, 0]
-  const best = topKIndices(scores, k + 1, 'score'); //                      [B, k + 1]
   const atCut = slice(best, 1, k - 1, k + 1); //                            [B, 2]
   return reshape(gatherRows(reshape(scores, [B, P, 1]), atCut), [B, 2]); // [B, 2]
 }
