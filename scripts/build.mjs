@@ -27,6 +27,7 @@ const ENTRY_POINTS = {
   cli: 'src/cli/main.ts',
   probe: 'src/cli/probe.ts',
   'doctor-report': 'src/cli/doctor-report.ts',
+  'chat-template-worker': 'src/cli/chat-template-worker.ts',
 };
 const STAMP = '.built';
 

@@ -1,8 +1,9 @@
-// Plants bugs that ports are known to have, one at a time, and sees whether the goldens catch them:
-// `npm run mutants [-- --quick] [-- --only 28,77]`.
+// Plants bugs that ports are known to have, one at a time, and sees whether the goldens and properties catch them:
+// `npm run mutants [-- --quick] [-- --only 28,77] [-- --properties]`.
 //
-// A mutant is a text patch on a copy of src, run against the unchanged goldens; the product has no switches for it. The
-// table names the first stage that went red and by how many tolerances. A mutant that survives, or whose patch no longer
+// A mutant is a text patch on a copy of src, run against the unchanged specs; the product has no switches for it. A mutant
+// with a `group` has to turn those goldens red: the table names the first stage that did and by how many tolerances. One
+// with `properties` has to turn each of them red (docs/properties.md). A mutant that survives, or whose patch no longer
 // applies, fails the command.
 
 import { spawn } from 'node:child_process';
@@ -10,17 +11,17 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { decoderMutants } from './mutants/decoder.mjs';
-import { encoderMutants } from './mutants/encoder.mjs';
-import { visionZipMutants } from './mutants/vision-zip.mjs';
+import { mutants as all } from './mutants/index.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const LIMIT_MS = 120_000;
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean' }, only: { type: 'string' } } });
+const flag = { type: 'boolean', default: false };
+const { values } = parseArgs({ options: { quick: flag, properties: flag, only: { type: 'string' } } });
 const only = values.only?.split(',').map(Number);
-const mutants = [...encoderMutants, ...visionZipMutants, ...decoderMutants].filter(
-  ({ id, quick }) => only?.includes(id) ?? (values.quick !== true || quick === true),
+const mutants = all.filter(
+  ({ id, quick = false, properties }) =>
+    only?.includes(id) ?? ((!values.quick || quick) && (!values.properties || properties !== undefined)),
 );
 
 const copy = mkdtempSync(join(tmpdir(), 'visionzip-mutants-'));
@@ -31,7 +32,7 @@ for (const name of ['src', 'spec', 'package.json', 'tsconfig.json', 'vitest.conf
 }
 for (const name of ['golden', 'node_modules']) symlinkSync(join(ROOT, name), join(copy, name));
 
-const control = await judge('tiny|select-merge|llama');
+const control = await judgeGoldens('tiny|select-merge|llama');
 if (control.red) {
   console.error(`mutants: expected green goldens without a mutant, got ${control.text}`);
   process.exit(1);
@@ -43,10 +44,9 @@ for (const mutant of mutants) {
   const path = join(copy, mutant.file);
   const original = readFileSync(path, 'utf8');
   writeFileSync(path, mutated(original, mutant));
-  const { red, stage, factor } = await judge(mutant.group);
+  const { red, verdict } = await (mutant.properties ? judgeProperties(mutant) : judgeGoldens(mutant.group));
   writeFileSync(path, original);
   if (!red) survived++;
-  const verdict = red ? `${stage} ${factor}` : 'SURVIVED';
   console.log(`${String(mutant.id).padStart(4)}  ${mutant.bug.padEnd(66)}  ${verdict}`);
 }
 const seconds = ((performance.now() - start) / 1000).toFixed(0);
@@ -63,25 +63,33 @@ function mutated(text, { id, edits }) {
 }
 
 /** Runs the goldens of a group in the copy. */
-async function judge(group) {
-  const text = await run([
-    'vitest',
-    'run',
-    'spec/golden.spec.ts',
-    '-t',
-    `G-1.7 (${group})`,
-    '--bail=1',
-    '--root',
-    copy,
-  ]);
-  const [, stage, factor] = /first divergence at (\S+) \(([^)]*)\)/.exec(text) ?? [];
+async function judgeGoldens(group) {
+  const text = await vitest(['spec/golden.spec.ts', '-t', `G-1.7 (${group})`, '--bail=1']);
+  const [, stage = 'rejected', factor = /Error: (.{0,80})/.exec(text)?.[1] ?? ''] =
+    /first divergence at (\S+) \(([^)]*)\)/.exec(text) ?? [];
   const red = !/Tests .*\d+ passed/.test(text) || /failed/.test(text);
+  return { red, verdict: red ? `${stage} ${factor}` : 'SURVIVED', text };
+}
+
+/** Runs the properties that a mutant has to break, in the copy. */
+async function judgeProperties({ properties, specs }) {
+  const report = join(copy, 'report.json');
+  rmSync(report, { force: true });
+  const only = `\\bP-(${properties.join('|')})\\b`;
+  const text = await vitest([...specs, '-t', only, '--reporter=json', `--outputFile=${report}`]);
+  const tests = JSON.parse(readFileSync(report, 'utf8')).testResults.flatMap((file) => file.assertionResults);
+  if (!tests.some(({ status }) => status === 'passed' || status === 'failed')) throw new Error(text);
+  const failed = tests.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName);
+  const green = properties.filter((n) => !failed.some((title) => new RegExp(`\\bP-${n}\\b`).test(title)));
+  const list = (numbers) => numbers.map((n) => `P-${n}`).join(' ');
   return {
-    red,
-    stage: stage ?? 'rejected',
-    factor: factor ?? /Error: (.{0,80})/.exec(text)?.[1] ?? '',
-    text,
+    red: green.length === 0,
+    verdict: green.length > 0 ? `SURVIVED ${list(green)}` : list(properties),
   };
+}
+
+function vitest(args) {
+  return run(['vitest', 'run', ...args, '--root', copy]);
 }
 
 function run([command, ...args]) {

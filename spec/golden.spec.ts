@@ -5,7 +5,6 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { ClipWeights } from '../src/models/index.ts';
 import { dispose } from '../src/tensor/index.ts';
 import { visionZip } from '../src/visionzip/index.ts';
-import * as oracle from './oracle/vision-zip.ts';
 import {
   fill,
   formulaInput,
@@ -21,28 +20,17 @@ import {
   headroom,
   inadmissibleChoice,
   inadmissibleSet,
-  type Judge,
   judgeCase,
   toleranceOf,
 } from './support/golden-judge.ts';
 import { goldenClip, goldenLlama } from './support/golden-models.ts';
-import {
-  restOf,
-  runClipStages,
-  runEncoder,
-  runGreedy,
-  runLlamaLayers,
-  runMerge,
-  runZips,
-  type Stages,
-  type ZipHost,
-  type ZipRun,
-} from './support/golden-runs.ts';
+import { runClipStages, runEncoder, runGreedy, runLlamaLayers } from './support/golden-runs.ts';
+import { judgeStages } from './support/golden-stages.ts';
+import { contested, judgePlans, towerPlans, type ZipPlan } from './support/golden-zips.ts';
 import { testGpu } from './support/gpu.ts';
 import { grid8 } from './support/grid8.ts';
 import { checkProperty } from './support/property.ts';
 import type { Host } from './support/recipe.ts';
-import { imagesOf } from './support/zip-cases.ts';
 
 const gpu = await testGpu();
 const MINUTES = 1_800_000; // the whole tower, on a CPU that is busy with other things
@@ -59,93 +47,6 @@ afterAll(() => {
   }
 });
 
-/** The rows from `begin` on of the middle axis of [B, L, C]. */
-function rowsFrom({ values, shape }: Host<Float32Array>, begin: number): Host<Float32Array> {
-  const [B, L, C] = shape as [number, number, number];
-  const rows = Array.from({ length: B }, (_, b) => values.subarray((b * L + begin) * C, (b + 1) * L * C));
-  return { shape: [B, L - begin, C], values: Float32Array.from(rows.flatMap((row) => Array.from(row))) };
-}
-
-/** Contextual tokens for other, equally good assignments: in f64, from the golden inputs. */
-function forcedTokens(
-  input: ZipHost,
-  { params }: { params: { K: number; M: number } },
-  kept: Host<Uint32Array>,
-  assignment: Host<Uint32Array>,
-): Host<Float32Array> {
-  const keys = input.keys ?? headed(input.meanKeys as Host<Float32Array>);
-  const images = imagesOf({ hiddenStates: input.hiddenStates, clsAttention: input.clsAttention, keys });
-  const S = assignment.shape[1] as number;
-  const rows = images.map((image, b) => {
-    const decisions = {
-      kept: Array.from(kept.values.subarray(b * params.K, (b + 1) * params.K)),
-      assignment: Array.from(assignment.values.subarray(b * S, (b + 1) * S)),
-    };
-    return oracle.zip(image, params, decisions).tokens.slice(params.K).flat();
-  });
-  const C = input.hiddenStates.shape[2] as number;
-  return { shape: [images.length, params.M, C], values: Float32Array.from(rows.flat()) };
-}
-
-/** Mean keys as those of one head. */
-function headed({ values, shape }: Host<Float32Array>): Host<Float32Array> {
-  const [B, N, D] = shape as [number, number, number];
-  return { shape: [B, 1, N, D], values };
-}
-
-interface ZipPlan {
-  readonly group: GoldenGroup;
-  readonly one: GoldenCase;
-  readonly suffix: string; // '' or `@54+10`
-  readonly input: ZipHost;
-  readonly K: number;
-  readonly M: number;
-}
-
-const contested = { kept: 0, assignment: 0, plans: 0 };
-
-/** Judges one run of VisionZip against the golden, and the merge alone where another set was as good. */
-async function judgeZip(judge: Judge, plan: ZipPlan, run: ZipRun): Promise<void> {
-  const { group, one, suffix, input, K, M } = plan;
-  const N = input.hiddenStates.shape[1] as number;
-  contested.plans++;
-  judge.real(`scores${suffix}`, run.scores);
-  const sameSet = judge.topkSet(
-    `keptTokenIndices${suffix}`,
-    run.keptTokenIndices,
-    real(group, one.id, `scores${suffix}`),
-  );
-  let merged = {
-    targets: run.targetTokenIndices,
-    assignment: run.assignment,
-    contextual: rowsFrom(run.tokens, K),
-  };
-  if (!sameSet) {
-    contested.kept++;
-    const rest = restOf(group, one.id, `keptTokenIndices${suffix}`, N);
-    const alone = await runMerge(gpu, input, rest, M);
-    const R = rest.shape[1] as number;
-    const toTokens = (place: number, i: number): number =>
-      rest.values[Math.floor(i / M) * R + place] as number;
-    const targets = { ...alone.targetRestIndices, values: alone.targetRestIndices.values.map(toTokens) };
-    merged = { targets, assignment: alone.assignment, contextual: alone.contextualTokens };
-  }
-  judge.index(`targetTokenIndices${suffix}`, merged.targets);
-  const bound = ruleOf(group, 'similarity').tolerance?.value as number;
-  const similarity = real(group, one.id, `similarity${suffix}`);
-  const sameChoices = judge.argmax(`assignment${suffix}`, merged.assignment, similarity, bound);
-  if (!sameChoices) contested.assignment++;
-  if (sameSet && sameChoices) judge.index(`counts${suffix}`, run.counts);
-
-  const name = `tokens${suffix}` in one.expected ? `tokens${suffix}` : `contextualTokens${suffix}`;
-  const stored = real(group, one.id, name);
-  const golden = name.startsWith('tokens') ? rowsFrom(stored, K) : stored;
-  const kept = indices(group, one.id, `keptTokenIndices${suffix}`);
-  const expected = sameChoices ? golden : forcedTokens(input, { params: { K, M } }, kept, merged.assignment);
-  if (name.startsWith('tokens') && sameSet && sameChoices) judge.real(name, run.tokens);
-  else judge.real(name, merged.contextual, expected);
-}
-
 interface SelectParams {
   readonly dominantCount: number;
   readonly contextualCount: number;
@@ -160,16 +61,6 @@ function selectPlan(one: GoldenCase): ZipPlan {
     keys: real(group, one.id, 'keys'),
   };
   return { group, one, suffix: '', input, K, M };
-}
-
-async function judgeAll(plans: readonly ZipPlan[], label: string): Promise<void> {
-  const jobs = plans.map(({ input, K, M }) => ({ input, dominantCount: K, contextualCount: M }));
-  const runs = await runZips(gpu, jobs);
-  for (const [i, plan] of plans.entries()) {
-    const judge = judgeCase(plan.group, plan.one, label);
-    await judgeZip(judge, plan, runs[i] as ZipRun);
-    judge.finish();
-  }
 }
 
 describe('G-1 the form of the goldens', () => {
@@ -267,7 +158,7 @@ describe('G-1.7 select-merge', () => {
 
   it('G-1.7 every case: scores, sets, targets, assignments and tokens are those of the authors', async () => {
     expect(cases.length).toBeGreaterThan(500);
-    await judgeAll(cases.map(selectPlan), 'stage by stage');
+    await judgePlans(gpu, cases.map(selectPlan), 'stage by stage');
     expect(contested.kept).toBeLessThan(0.2 * contested.plans);
     expect(contested.assignment).toBeLessThan(0.1 * contested.plans);
   });
@@ -350,55 +241,6 @@ describe('G-1.7 properties over the goldens', () => {
   });
 });
 
-async function judgeStages(
-  group: GoldenGroup,
-  one: GoldenCase,
-  stages: Stages,
-  label: string,
-): Promise<void> {
-  const judge = judgeCase(group, one, label);
-  for (const [stage, host] of Object.entries(stages)) {
-    if (stage in one.expected) judge.real(stage, host);
-    if (`${stage}.rows` in one.expected) judgeRows(judge, stage, host, one.params.rows as number[]);
-    if (stage === 'keys' && 'meanKeys' in one.expected) judge.real('meanKeys', meanOverHeads(host));
-  }
-  judge.finish();
-}
-
-/** Some rows of [1, N, C], and the length of every row. */
-function judgeRows(judge: Judge, stage: string, { values, shape }: Host<Float32Array>, rows: number[]): void {
-  const [, N, C] = shape as [number, number, number];
-  const row = (n: number): Float32Array => values.subarray(n * C, (n + 1) * C);
-  const chosen = Float32Array.from(rows.flatMap((n) => Array.from(row(n))));
-  judge.real(`${stage}.rows`, { shape: [1, rows.length, C], values: chosen });
-  const lengths = Float32Array.from({ length: N }, (_, n) =>
-    Math.sqrt(row(n).reduce((sum, x) => sum + x * x, 0)),
-  );
-  judge.real(`${stage}.lengths`, { shape: [1, N], values: lengths });
-}
-
-/** [B, H, N, D] → [B, N, D] */
-function meanOverHeads({ values, shape }: Host<Float32Array>): Host<Float32Array> {
-  const [B, H, N, D] = shape as [number, number, number, number];
-  const mean = new Float32Array(B * N * D);
-  for (let b = 0; b < B; b++) {
-    for (let i = 0; i < N * D; i++) {
-      let sum = 0;
-      for (let h = 0; h < H; h++) sum += values[(b * H + h) * N * D + i] as number;
-      mean[b * N * D + i] = sum / H;
-    }
-  }
-  return { shape: [B, N, D], values: mean };
-}
-
-function towerPlans(group: GoldenGroup, one: GoldenCase): ZipPlan[] {
-  const stored = (name: string): Host<Float32Array> => real(group, one.id, name);
-  const keys = 'keys' in one.expected ? { keys: stored('keys') } : { meanKeys: stored('meanKeys') };
-  const input = { hiddenStates: stored('hiddenStates'), clsAttention: stored('clsAttention'), ...keys };
-  const budgets = one.params.budgets as [number, number][];
-  return budgets.map(([K, M]) => ({ group, one, suffix: `@${K}+${M}`, input, K, M }));
-}
-
 for (const name of towers) {
   describe(`G-1.7 ${name}`, () => {
     const group = groupOf(name);
@@ -408,15 +250,14 @@ for (const name of towers) {
         async () => {
           const pixels = formulaInput(one, 'pixelValues');
           const weights: ClipWeights = await goldenClip(gpu, group, one.id);
-          await judgeStages(
-            group,
-            one,
-            await runClipStages(gpu, group, one, weights, pixels),
-            'stage by stage',
-          );
-          await judgeStages(group, one, await runEncoder(gpu, weights, pixels), 'from pixels');
+          const layers = judgeCase(group, one, 'stage by stage');
+          judgeStages(layers, one, await runClipStages(gpu, group, one, weights, pixels));
+          layers.finish();
+          const encoder = judgeCase(group, one, 'from pixels');
+          judgeStages(encoder, one, await runEncoder(gpu, weights, pixels));
+          encoder.finish();
           dispose(weights);
-          await judgeAll(towerPlans(group, one), 'from the golden encoding');
+          await judgePlans(gpu, towerPlans(group, one), 'from the golden encoding');
         },
         MINUTES,
       );

@@ -10,6 +10,7 @@ import {
   idsInTitles,
   importCycle,
   importsOf,
+  propertiesInTitles,
   readSource,
   type SourceFile,
   sourceFiles,
@@ -17,6 +18,7 @@ import {
 } from './support/source-files.ts';
 
 const source = sourceFiles('src');
+const specFiles = sourceFiles('spec').filter(({ path }) => path.endsWith('.spec.ts'));
 const imports = source.flatMap(importsOf);
 const local = imports.filter(({ isLocal }) => isLocal);
 
@@ -189,7 +191,7 @@ describe('house: kernels', () => {
 
 describe('house: clauses', () => {
   const defined = clauses();
-  const titles = idsInTitles(sourceFiles('spec').filter(({ path }) => path.endsWith('.spec.ts')));
+  const titles = idsInTitles(specFiles);
 
   it('house: every clause of SPEC.md is named by a test or says why it cannot be tested', () => {
     expect(defined.size).toBeGreaterThan(50);
@@ -221,3 +223,50 @@ describe('house: clauses', () => {
     expect([...new Set(unknown)].sort()).toEqual([]);
   });
 });
+
+describe('house: properties', () => {
+  const rows = Array.from(
+    readSource('docs/properties.md').matchAll(/^\| P-(\d+) \|(.*)\|$/gm),
+    ([, n, row]) => ({
+      n: Number(n),
+      isTested: !(row as string).includes('does not apply:'),
+    }),
+  );
+  const tested = rows.filter(({ isTested }) => isTested).map(({ n }) => n);
+
+  it('house: every property is in the table, by number', () => {
+    expect(rows.map(({ n }) => n)).toEqual(Array.from({ length: 78 }, (_, i) => i + 1));
+  });
+
+  it('house: the properties of the table are those that tests name', () => {
+    const named = propertiesInTitles(specFiles);
+    expect([...named].sort((a, b) => a - b)).toEqual(tested);
+  });
+
+  it('house: every property is shown red by a mutant', async () => {
+    const killed = new Set((await mutants()).flatMap(({ properties = [] }) => properties));
+    expect([...killed].sort((a, b) => a - b)).toEqual(tested);
+  });
+
+  it('house: every mutant still applies, and has a number of its own', async () => {
+    const all = await mutants();
+    const stale = all.flatMap(({ id, file, edits }) =>
+      edits.filter(([find]) => readSource(file).split(find).length !== 2).map(([find]) => `${id}: ${find}`),
+    );
+    expect(stale).toEqual([]);
+    expect(new Set(all.map(({ id }) => id)).size).toBe(all.length);
+  });
+});
+
+interface Mutant {
+  readonly id: number;
+  readonly file: string;
+  readonly edits: readonly (readonly [find: string, replacement: string])[];
+  readonly properties?: readonly number[];
+}
+
+/** All mutants of `npm run mutants`. */
+async function mutants(): Promise<readonly Mutant[]> {
+  const { mutants: all } = await import(new URL('../scripts/mutants/index.mjs', import.meta.url).href);
+  return all as readonly Mutant[];
+}

@@ -87,7 +87,7 @@ def config(hidden, mlp, layers, heads, kv_heads, vocab, theta=10000.0, tied=Fals
 def llama(authors):
     group = Group(
         "llama",
-        "Small Llama decoders with formula weights: grouped-query and multi-head attention, odd sizes, a tied head.",
+        "Small Llama decoders with formula weights: grouped-query and multi-head attention, odd sizes, a tied head, scaled positions.",
         ["M-5", "M-7.1"],
         KINDS,
     )
@@ -96,4 +96,6 @@ def llama(authors):
     add_llama(group, "llama-one-key-head", config(24, 40, 2, 4, 1, 64, theta=500.0), 1, 90, flags=["GroupedQuery"])
     add_llama(group, "llama-odd-sizes", config(30, 41, 3, 3, 3, 101), 1, 13, flags=["OddSizes"])
     add_llama(group, "llama-tied-head", config(32, 48, 2, 4, 2, 77, tied=True), 1, 20, flags=["TiedHead"])
+    scaled = {**config(32, 56, 2, 4, 2, 83), "rope_scaling": {"type": "linear", "factor": 2.5}}
+    add_llama(group, "llama-linear-scaling", scaled, 1, 60, flags=["LinearScaling"])
     return group

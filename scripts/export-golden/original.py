@@ -13,7 +13,9 @@ import torch
 from authors_code import import_authors, provenance
 from clip_towers import clip_full, clip_large, clip_tiny
 from llama_cases import llama
+from llava_layouts import llava_layouts
 from select_merge import select_merge
+from tiny_llava import embedded
 
 GROUPS = {
     "select-merge": select_merge,
@@ -21,6 +23,8 @@ GROUPS = {
     "clip-large": clip_large,
     "clip-full": clip_full,
     "llama": llama,
+    "llava-layouts": llava_layouts,
+    "embedded": embedded,
 }
 
 

@@ -4,8 +4,14 @@
     VENV/bin/python scripts/export-golden/preprocess.py golden/preprocess
 
 The folder is overwritten. The same versions write the same bytes.
+
+    VENV/bin/python scripts/export-golden/preprocess.py --random 200 [--seed 1] FOLDER
+    node scripts/preprocess-compare.mjs FOLDER
+
+writes into a new folder random pictures of odd sizes and all their pixel values, for a check beyond the committed files.
 """
 
+import argparse
 import hashlib
 import io
 import json
@@ -242,6 +248,15 @@ def pad_to_square(image, colour):
     return square
 
 
+def pixel_values(pixels, config, mode):
+    image = Image.fromarray(pixels)
+    if mode == "pad":
+        image = pad_to_square(image, tuple(int(mean * 255) for mean in config["image_mean"]))
+    # Left to itself, transformers takes a picture of 1 or 3 rows for one whose channels come first.
+    values = CLIPImageProcessor(**config).preprocess(image, input_data_format="channels_last")["pixel_values"][0]
+    return numpy.asarray(values, dtype=numpy.float32)
+
+
 def pixel_cases(folder):
     pictures = {
         "landscape-62x45": waves(62, 45),
@@ -254,11 +269,7 @@ def pixel_cases(folder):
         Image.fromarray(pixels).save(folder / file, optimize=True)
         for config_name, config in (("clip-336", CLIP_336), ("small", SMALL), ("larger-crop", LARGER_CROP), ("halves", HALVES)):
             for mode in ("pad", "crop"):
-                image = Image.fromarray(pixels)
-                if mode == "pad":
-                    image = pad_to_square(image, tuple(int(mean * 255) for mean in config["image_mean"]))
-                processor = CLIPImageProcessor(**config)
-                values = numpy.asarray(processor.preprocess(image)["pixel_values"][0], dtype=numpy.float32)
+                values = pixel_values(pixels, config, mode)
                 expected = (3, config["crop_size"]["height"], config["crop_size"]["width"])
                 if values.shape != expected:
                     continue  # an odd rest of black: transformers loses its last row or column
@@ -276,6 +287,53 @@ def pixel_cases(folder):
                 yield case
 
 
+def random_size(index):
+    """Of ten: one a row or a column, two narrow (up to 1 : 300), one tiny, the others of two sides by themselves."""
+    short, long = int(random.integers(2, 12)), int(random.integers(30, 121))
+    width, height = (int(numpy.exp(random.uniform(numpy.log(9), numpy.log(900)))) for _ in range(2))
+    sides = {0: (1, long // 2), 1: (short, long), 2: (short, 5 * long), 3: (short, int(random.integers(1, 12)))}
+    width, height = sides.get(index % 10, (width, height))
+    return (height, width) if random.integers(0, 2) else (width, height)
+
+
+def random_cases(folder, count):
+    for index in range(count):
+        width, height = random_size(index)
+        pixels = extremes(width, height) if index % 3 == 0 else waves(width, height)
+        file = f"{index}-{width}x{height}.png"
+        Image.fromarray(pixels).save(folder / file)
+        for config_name, config in (("clip-336", CLIP_336), ("small", SMALL)):
+            for mode in ("pad", "crop"):
+                values = pixel_values(pixels, config, mode)
+                raw = f"{index}-{config_name}-{mode}.f32"
+                (folder / raw).write_bytes(values.astype("<f4").tobytes())
+                yield {"input": file, "config": config_name, "mode": mode, "shape": [1, *values.shape], "f32": raw}
+
+
+def provenance():
+    return {
+        "script": "scripts/export-golden/preprocess.py",
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "pillow": PIL.__version__,
+        "libjpegTurbo": features.version("libjpeg_turbo"),
+        "numpy": numpy.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def write_manifest(folder, manifest):
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def write_random(folder, count, seed):
+    global random
+    random = numpy.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    configs = {"clip-336": CLIP_336, "small": SMALL}
+    cases = list(random_cases(folder, count))
+    write_manifest(folder, {"provenance": provenance(), "seed": seed, "configs": configs, "pixelValues": cases})
+
+
 def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
@@ -285,14 +343,7 @@ def main(folder):
     decode += [decode_case(folder, f"{name}.jpg", data, ["M-1.4"]) for name, data in jpeg_files()]
     manifest = {
         "description": "Pictures to RGB bytes, resized bytes and pixel values.",
-        "provenance": {
-            "script": "scripts/export-golden/preprocess.py",
-            "python": ".".join(map(str, sys.version_info[:3])),
-            "pillow": PIL.__version__,
-            "libjpegTurbo": features.version("libjpeg_turbo"),
-            "numpy": numpy.__version__,
-            "transformers": transformers.__version__,
-        },
+        "provenance": provenance(),
         "tolerance": "exact",
         "configs": {"clip-336": CLIP_336, "small": SMALL, "larger-crop": LARGER_CROP, "halves": HALVES},
         "decode": decode,
@@ -300,7 +351,16 @@ def main(folder):
         "resize": list(resize_cases(folder)),
         "pixelValues": list(pixel_cases(folder)),
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    write_manifest(folder, manifest)
 
 
-main(Path(sys.argv[1]))
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--random", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    if options.random > 0:
+        write_random(options.folder, options.random, options.seed)
+    else:
+        main(options.folder)

@@ -14,6 +14,12 @@ export const decoderMutants = [
     edits: [['config.headSize, config.ropeTheta', 'config.headSize, 5e5']],
   },
   {
+    id: 154,
+    bug: 'linear scaling is read and not applied',
+    file: decoder,
+    edits: [['config.ropeTheta, config.ropeFactor', 'config.ropeTheta, 1']],
+  },
+  {
     id: 106,
     bug: 'the exponent of the frequency lacks its factor 2',
     file: rope,

@@ -21,6 +21,7 @@ export interface LlamaSizes {
   readonly vocabSize: number;
   readonly normEps: number;
   readonly ropeTheta: number;
+  readonly ropeFactor: number; // 1 without scaling
 }
 
 export interface LlamaLayer {
@@ -94,11 +95,11 @@ function logit(logits: Float64Array, T: number, V: number, v: number): number {
 }
 
 function attention(config: LlamaSizes, weights: LlamaLayer, x: Float64Array, B: number, T: number) {
-  const { hiddenSize: C, headCount: H, keyValueHeadCount: G, headSize: D, normEps, ropeTheta } = config;
+  const { hiddenSize: C, headCount: H, keyValueHeadCount: G, headSize: D, normEps } = config;
   const R = B * T;
   const normed = rmsNorm(x, weights.attentionNorm, normEps, { R, C });
   const turned = (flat: Float64Array, heads: number): Float64Array =>
-    rope(byHead(flat, B, T, heads, D), { R: B * heads, T, D }, ropeTheta, 0).values;
+    rope(byHead(flat, B, T, heads, D), { R: B * heads, T, D }, config.ropeTheta, 0, config.ropeFactor).values;
   const queries = turned(project(normed, weights.query, R, C, H * D), H);
   const keys = turned(project(normed, weights.key, R, C, G * D), G);
   const values = byHead(project(normed, weights.value, R, C, G * D), B, T, G, D);

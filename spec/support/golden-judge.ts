@@ -10,6 +10,9 @@ type Numbers = ArrayLike<number>;
 /** Largest error of a passing stage, in tolerances, by group and stage. */
 export const headroom: Map<string, { ratio: number; stage: string }> = new Map();
 
+/** All that was compared, as `group case stage`. */
+export const compared: Set<string> = new Set();
+
 interface Divergence {
   readonly stage: string;
   readonly factor: number; // in tolerances; Infinity for an integer that is wrong
@@ -40,6 +43,9 @@ export function judgeCase(group: GoldenGroup, { id, expected }: GoldenCase, run:
     const found = order.findIndex((one) => one === stage || one.startsWith(`${stage}.`));
     return found < 0 ? order.length : found;
   };
+  const note = (stage: string): void => {
+    compared.add(`${name} ${id} ${stage}`);
+  };
   const diverged = (stage: string, factor: number, text: string): void => {
     divergences.push({ stage, factor, text });
   };
@@ -52,6 +58,7 @@ export function judgeCase(group: GoldenGroup, { id, expected }: GoldenCase, run:
     got.values.every((value, i) => value === golden.values[i]);
 
   const close = (stage: string, shown: string, got: Host<Float32Array>, golden: Host<Float32Array>): void => {
+    note(stage);
     if (!sameShape(stage, got, golden)) return;
     const worst = worstElement(got.values, golden.values, toleranceOf(group, shown, golden.values));
     if (worst.ratio <= 1) {
@@ -66,11 +73,13 @@ export function judgeCase(group: GoldenGroup, { id, expected }: GoldenCase, run:
     real: (stage, got, golden) => close(stage, stage, got, golden ?? real(group, id, stage)),
     shownIn: (stage, shown, got) => close(stage, shown, got, real(group, id, shown)),
     index(stage, got) {
+      note(stage);
       const golden = indices(group, id, stage);
       if (!sameShape(stage, got, golden) || sameIntegers(got, golden)) return;
       diverged(stage, Number.POSITIVE_INFINITY, `expected ${golden.values}, got ${got.values}`);
     },
     topkSet(stage, kept, scores) {
+      note(stage);
       const golden = indices(group, id, stage);
       if (!sameShape(stage, kept, golden)) return false;
       const bound = ruleOf(group, 'scores').tolerance?.value as number;
@@ -79,6 +88,7 @@ export function judgeCase(group: GoldenGroup, { id, expected }: GoldenCase, run:
       return sameIntegers(kept, golden);
     },
     argmax(stage, got, similarity, bound) {
+      note(stage);
       const golden = indices(group, id, stage);
       if (!sameShape(stage, got, golden)) return false;
       const wrong = inadmissibleChoice(got, similarity, bound);

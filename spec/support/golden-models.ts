@@ -42,6 +42,7 @@ export function llamaConfig(raw: Config): LlamaConfig {
     vocabSize: raw.vocab_size as number,
     normEps: raw.rms_norm_eps as number,
     ropeTheta: raw.rope_theta as number,
+    ropeFactor: (raw.rope_scaling as { factor: number } | undefined)?.factor ?? 1,
     maxPositions: raw.max_position_embeddings as number,
     tieWordEmbeddings: raw.tie_word_embeddings as boolean,
   };

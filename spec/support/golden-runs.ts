@@ -34,7 +34,7 @@ import type { Host } from './recipe.ts';
 export type Stages = Readonly<Record<string, Host<Float32Array>>>;
 
 /** Reads named tensors and frees them. */
-async function download<N extends string>(
+export async function download<N extends string>(
   gpu: Gpu,
   tensors: Readonly<Record<N, Tensor>>,
 ): Promise<Record<N, Host<Float32Array>>> {

@@ -35,12 +35,20 @@ export interface FormulaInput {
   readonly sha256: string;
 }
 
+/** A picture beside the group, and how it becomes a square; the hash is that of its pixels. */
+export interface PictureInput {
+  readonly picture: string;
+  readonly mode: 'pad' | 'crop';
+  readonly shape: readonly number[];
+  readonly sha256: string;
+}
+
 export interface GoldenCase {
   readonly id: string;
   readonly flags: readonly string[];
   readonly params: Readonly<Record<string, unknown>>;
   readonly margins: Readonly<Record<string, unknown>>;
-  readonly inputs: Readonly<Record<string, string | FormulaInput>>; // the hash of a stored tensor, or how it is made
+  readonly inputs: Readonly<Record<string, string | FormulaInput | PictureInput>>; // the hash of a stored tensor, or how it is made
   readonly expected: Readonly<Record<string, string>>; //             hashes, in the order of the pipeline
 }
 
@@ -104,7 +112,8 @@ export function indices({ tensors }: GoldenGroup, caseId: string, name: string):
 /** An input of a case that is a formula. */
 export function formulaInput({ inputs }: GoldenCase, name: string): Host<Float32Array> {
   const input = inputs[name];
-  if (typeof input !== 'object') throw new Error(`expected ${name} to be a formula, got ${input}`);
+  if (typeof input !== 'object' || !('formula' in input))
+    throw new Error(`expected ${name} to be a formula, got ${input}`);
   return { shape: input.shape, values: fill(input.stream, { fill: 'grid8', ...input }) };
 }
 

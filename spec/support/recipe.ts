@@ -53,6 +53,20 @@ export function recipes(...without: readonly Distribution[]): fc.Arbitrary<Recip
   });
 }
 
+/** Recipes of whole numbers from −127 to 127 times 2^(exp − 7): a sum of up to 1,040 of their products is exact. */
+export function exactRecipes(
+  exp: fc.Arbitrary<number> = fc.integer({ min: -4, max: 4 }),
+): fc.Arbitrary<Recipe> {
+  return fc.record({
+    dist: fc.oneof(
+      fc.constant<Distribution>('grid'),
+      fc.constantFrom<Distribution[]>('one_hot', 'duplicate_rows', 'anti_parallel_rows', 'zero_rows'),
+    ),
+    seed: fc.integer({ min: 0, max: 9999 }),
+    exp,
+  });
+}
+
 const EDGES = [0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 577];
 
 /** Lengths of axes from `min` to `max`, mostly at the edges of tiles and workgroups. Shrinks towards `min`. */

@@ -94,11 +94,19 @@ export function clauses(): Map<string, { readonly untestable: boolean }> {
 
 /** Clause ids in strings, which are the titles of tests. */
 export function idsInTitles(files: readonly SourceFile[]): Map<string, string> {
-  const found = new Map<string, string>();
-  for (const { path, text } of files) {
-    for (const [, , content] of withoutComments(text).matchAll(/(['"`])((?:(?!\1)[^\n\\])*)\1/g)) {
-      for (const [id] of (content as string).matchAll(/\b[A-Z]+-\d+\.\d+\b/g)) found.set(id, path);
-    }
-  }
-  return found;
+  return new Map(inTitles(files, /\b[A-Z]+-\d+\.\d+\b/g));
+}
+
+/** Numbers of properties, written P-7, in the titles of tests. */
+export function propertiesInTitles(files: readonly SourceFile[]): Set<number> {
+  return new Set(inTitles(files, /\bP-\d+\b/g).map(([id]) => Number(id.slice(2))));
+}
+
+/** What matches in strings, and the path of the file. */
+function inTitles(files: readonly SourceFile[], pattern: RegExp): [string, string][] {
+  return files.flatMap(({ path, text }) =>
+    Array.from(withoutComments(text).matchAll(/(['"`])((?:(?!\1)[^\n\\])*)\1/g)).flatMap(([, , content]) =>
+      Array.from((content as string).matchAll(pattern), ([id]): [string, string] => [id, path]),
+    ),
+  );
 }

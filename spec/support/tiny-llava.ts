@@ -59,6 +59,7 @@ export const textConfig: LlamaConfig = {
   vocabSize: 37,
   normEps: 1e-5,
   ropeTheta: 10_000,
+  ropeFactor: 1,
   maxPositions: 48,
   tieWordEmbeddings: false,
 };

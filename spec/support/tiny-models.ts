@@ -4,8 +4,24 @@
 // No bias is zero, no norm weight is one, and attention logits have a standard deviation of 1 to 2: what is left out or
 // put in the wrong place shows.
 
-import type { ClipVisionConfig, ClipWeights, LlamaConfig, LlamaWeights } from '../../src/models/index.ts';
-import { type Gpu, type Matrix, type Tensor, tensor } from '../../src/tensor/index.ts';
+import fc from 'fast-check';
+import {
+  type ClipEncoding,
+  type ClipVisionConfig,
+  type ClipWeights,
+  encodeClip,
+  type LlamaConfig,
+  type LlamaWeights,
+} from '../../src/models/index.ts';
+import {
+  dispose,
+  type Gpu,
+  type Matrix,
+  readAll,
+  type Tensor,
+  tensor,
+  tidy,
+} from '../../src/tensor/index.ts';
 import { grid8 } from './grid8.ts';
 import type { Host } from './recipe.ts';
 
@@ -100,6 +116,49 @@ export function tinyClip(
   };
 }
 
+/** A tower as a few small numbers, for fast-check. */
+export interface TinyTower {
+  readonly H: number;
+  readonly D: number;
+  readonly side: number; // √P
+  readonly p: number;
+  readonly I: number;
+  readonly layers: number;
+  readonly activation: ClipVisionConfig['activation'];
+  readonly normEps: number;
+  readonly seed: number;
+}
+
+// Widths that are multiples of 4 and others, for which products have different kernels.
+export const tinyTowers: fc.Arbitrary<TinyTower> = fc.record({
+  H: fc.constantFrom(2, 1, 3),
+  D: fc.constantFrom(4, 3, 5, 8),
+  side: fc.constantFrom(2, 3, 4),
+  p: fc.integer({ min: 1, max: 3 }),
+  I: fc.constantFrom(4, 1, 7, 16),
+  layers: fc.integer({ min: 1, max: 2 }),
+  activation: fc.constantFrom('quick_gelu' as const, 'gelu' as const),
+  normEps: fc.constantFrom(1e-5, 1e-2),
+  seed: fc.integer({ min: 0, max: 9999 }),
+});
+
+export function towerConfig({ H, D, side, p, I, layers, ...rest }: TinyTower): ClipVisionConfig {
+  return {
+    hiddenSize: H * D,
+    intermediateSize: I,
+    layerCount: layers,
+    headCount: H,
+    imageSize: side * p,
+    patchSize: p,
+    normEps: rest.normEps,
+    activation: rest.activation,
+  };
+}
+
+export function tinyTower(tower: TinyTower): HostClip {
+  return tinyClip(`tower ${tower.seed}`, towerConfig(tower));
+}
+
 export function tinyLlama(name: string, config: LlamaConfig): HostLlama {
   const {
     hiddenSize: C,
@@ -135,4 +194,36 @@ export function tinyLlama(name: string, config: LlamaConfig): HostLlama {
 /** Pixel values [B, 3, S, S] of about the size that normalised pictures have. */
 export function tinyPixels(name: string, B: number, { imageSize: S }: ClipVisionConfig): HostTensor {
   return grid(`${name}.pixels`, [B, 3, S, S], 1);
+}
+
+/** What the encoder gives, on the host. */
+export type HostEncoding = With<HostTensor, Tensor, ClipEncoding>;
+
+export type EncodingJob = readonly [clip: HostClip, pixels: HostTensor];
+
+const ENCODED_AT_ONCE = 40; // A software adapter takes a piece of the address space for each buffer.
+
+/** Encodes all of them, many before anything is read. */
+export async function encodeAll(gpu: Gpu, jobs: readonly EncodingJob[]): Promise<HostEncoding[]> {
+  const encodings: HostEncoding[] = [];
+  for (let begin = 0; begin < jobs.length; begin += ENCODED_AT_ONCE) {
+    encodings.push(...(await encodeTogether(gpu, jobs.slice(begin, begin + ENCODED_AT_ONCE))));
+  }
+  return encodings;
+}
+
+async function encodeTogether(gpu: Gpu, jobs: readonly EncodingJob[]): Promise<HostEncoding[]> {
+  const encodings = tidy(gpu, () =>
+    jobs.map(([clip, { values, shape }]) => encodeClip(onDevice(gpu, clip), tensor(gpu, values, shape))),
+  );
+  const names: readonly (keyof ClipEncoding)[] = ['hiddenStates', 'clsAttention', 'keys'];
+  const tensors = encodings.flatMap((encoding) => names.map((name) => encoding[name]));
+  const values = await readAll(gpu, tensors);
+  dispose(encodings);
+  const host = (i: number) => ({ values: values[i] as Float32Array, shape: tensors[i]?.shape ?? [] });
+  return encodings.map((_, i) => ({
+    hiddenStates: host(3 * i),
+    clsAttention: host(3 * i + 1),
+    keys: host(3 * i + 2),
+  }));
 }

@@ -1,6 +1,8 @@
 // Matrices of weights: packed f16, filled in pieces, bound in blocks of rows.
 
+import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { halfChunks } from '../../src/models/checkpoint/tensor-floats.ts';
 import {
   dispose,
   type Gpu,
@@ -17,7 +19,11 @@ import {
   tidy,
 } from '../../src/tensor/index.ts';
 import { rowBlocks } from '../../src/tensor/weights.ts';
+import { memoryFile } from '../models/checkpoint/memory-files.ts';
+import { judgeEach } from '../support/cases.ts';
+import { expectBits, expectClose } from '../support/closeness.ts';
 import { testGpu } from '../support/gpu.ts';
+import { expand, integers, recipes } from '../support/recipe.ts';
 
 let gpu: Gpu;
 beforeAll(async () => {
@@ -47,6 +53,18 @@ const floats = (count: number, seed: number): Float32Array<ArrayBuffer> =>
 
 const halfMatrix = (values: Float32Array, shape: readonly [number, number], piece = 64): Promise<Matrix> =>
   matrixFromChunks(gpu, 'f16', shape, pieces(Uint16Array.from(values, halfBits), piece));
+
+/** Rounds to f16 as loading does, packs, and reads by a lookup. */
+async function throughHalves(values: Float32Array, shape: readonly [number, number]): Promise<Float32Array> {
+  const bytes = new Uint8Array(values.slice().buffer);
+  const entry = { name: 't', dtype: 'F32', shape, begin: 0, end: bytes.length } as const;
+  const table = await matrixFromChunks(gpu, 'f16', shape, halfChunks(memoryFile('f', bytes), entry));
+  const everyRow = Uint32Array.from({ length: shape[0] }, (_, row) => row);
+  const rows = tidy(gpu, () => lookup(table, indexTensor(gpu, everyRow, [shape[0]])));
+  const read = (await readAll(gpu, [rows]))[0] as Float32Array;
+  dispose(table, rows);
+  return read;
+}
 
 describe('T-20 weights', () => {
   it('T-20.1 pieces of any length fill a matrix in order', async () => {
@@ -101,6 +119,39 @@ describe('T-20 weights', () => {
     const expected = [0, 49, 7, 7].flatMap((row) => [...values.subarray(8 * row, 8 * row + 8)]);
     expect([...(await read(rows))]).toEqual(expected);
     dispose(table, rows);
+  });
+
+  it('T-20.3 P-21 f32 packed as f16 and read back is within half a step, exact where f16 can be, and stays', async () => {
+    const [count, length] = [220, 64];
+    const drawn = fc.sample(recipes('huge'), {
+      seed: Number(process.env.SPEC_SEED ?? 20240612),
+      numRuns: count,
+    });
+    const values = new Float32Array(count * length);
+    drawn.forEach((one, row) => {
+      values.set(expand(`x${row}`, one, [4, 16]).values, row * length);
+    });
+    const once = await throughHalves(values, [count, length]);
+    judgeEach(drawn, (_, row) => {
+      const [from, to] = [row * length, (row + 1) * length];
+      const got = { values: once.subarray(from, to), shape: [length] };
+      const wanted = values.subarray(from, to);
+      // Half of the distance of two halves: 2^−11 of the number, 2^−25 between subnormal ones.
+      expectClose('f32 as f16', got, [length], wanted, (i) => {
+        return Math.max(2 ** -11 * Math.abs(wanted[i] as number), 2 ** -25);
+      });
+    });
+    const shape = [count, length];
+    const twice = await throughHalves(once, [count, length]);
+    expectBits('f16 as f16', { values: twice, shape }, shape, once);
+    const sizes = integers('bits', 1, [values.length], 0x7c00).values; // of finite halves
+    const halves = Float32Array.from(values, (_, i) => {
+      const bits = sizes[i] as number;
+      const fraction = (bits & 1023) / 1024;
+      const size = bits < 1024 ? 2 ** -14 * fraction : 2 ** ((bits >> 10) - 15) * (1 + fraction);
+      return i % 2 === 0 ? size : -size;
+    });
+    expectBits('halves', { values: await throughHalves(halves, [count, length]), shape }, shape, halves);
   });
 
   it.each(['f32', 'f16'] as const)(

@@ -201,7 +201,7 @@ describe('VZ-2 dominant tokens', () => {
   });
 
   holds(
-    'VZ-2.2 CLS and the K − 1 patches with the highest scores are kept',
+    'VZ-2.2 P-39 CLS and the K − 1 patches with the highest scores are kept',
     ({ got, image, drawn: { K } }) => {
       expect(got.kept).toHaveLength(K);
       expect(got.kept[0]).toBe(0);
@@ -244,7 +244,10 @@ describe('VZ-2 dominant tokens', () => {
     expect(Array.from(second.keptTokenIndicesByScore.values)).toEqual([0, 3, 50, 1, 2]);
   });
 
-  holds('VZ-2.4 dominant tokens are the unchanged hidden states, in ascending order', ({ got, image }) => {
+  holds('VZ-2.4 P-37 P-38 dominant tokens are the unchanged hidden states, in ascending order', (judged) => {
+    const { got, image, drawn } = judged;
+    expect(got.tokens).toHaveLength(drawn.K + drawn.M);
+    expect(got.kept[0]).toBe(0);
     got.kept.forEach((token, k) => {
       if (k > 0) expect(token).toBeGreaterThan(got.kept[k - 1] as number);
       const expected = image.hidden[token] as Float32Array;
@@ -252,15 +255,21 @@ describe('VZ-2 dominant tokens', () => {
     });
   });
 
-  holds('VZ-2.5 kept tokens are returned by falling score, and with their places in the grid', (judged) => {
-    const { got, drawn } = judged;
-    const byScore = oracle.strongest(got.scores, drawn.K - 1).map((patch) => patch + 1);
-    expect(got.keptByScore).toEqual([0, ...byScore]);
-    const P = drawn.N - 1;
-    const columns = Number.isInteger(Math.sqrt(P)) ? Math.sqrt(P) : P;
-    const patches = got.kept.slice(1).map((token) => token - 1);
-    expect(got.positions).toEqual(patches.flatMap((patch) => [Math.floor(patch / columns), patch % columns]));
-  });
+  holds(
+    'VZ-2.5 P-58 kept tokens are returned by falling score, and with their places in the grid',
+    (judged) => {
+      const { got, drawn } = judged;
+      const byScore = oracle.strongest(got.scores, drawn.K - 1).map((patch) => patch + 1);
+      expect(got.keptByScore).toEqual([0, ...byScore]);
+      expect([...got.keptByScore].sort(ascending)).toEqual(got.kept);
+      const P = drawn.N - 1;
+      const columns = Number.isInteger(Math.sqrt(P)) ? Math.sqrt(P) : P;
+      const patches = got.kept.slice(1).map((token) => token - 1);
+      expect(got.positions).toEqual(
+        patches.flatMap((patch) => [Math.floor(patch / columns), patch % columns]),
+      );
+    },
+  );
 
   it('VZ-2.5 the places are those of a grid with as many columns as are given', async () => {
     const one = { ...plainCase, N: 13, K: 13, M: 0 };
@@ -289,7 +298,7 @@ describe('VZ-3 contextual tokens', () => {
     expect(got.targets).toEqual(upTo(M).map((m) => rest[m * step]));
   });
 
-  it('VZ-3.1 however many tokens are left over', async () => {
+  it('VZ-3.1 P-55 however many tokens are left over', async () => {
     for (let R = 1; R <= 600; R++) {
       for (let M = 1; M <= R; M++) {
         const places = oracle.targetPlaces(R, M);
@@ -300,10 +309,9 @@ describe('VZ-3 contextual tokens', () => {
       }
     }
     // With K = 1 the token after place p is p + 1.
-    const pairs: (readonly [R: number, M: number])[] = upTo(26).flatMap((M) => [
-      [26, M] as const,
-      [25, Math.min(M, 25)] as const,
-    ]);
+    const any = fc.record({ R: fc.integer({ min: 1, max: 600 }), m: fc.integer({ min: 1, max: 600 }) });
+    const pairs = fc.sample(any, { seed: SEED, numRuns: 200 }).map(({ R, m }) => [R, 1 + (m % R)] as const);
+    for (const M of upTo(26)) pairs.push([26, M], [25, Math.min(M, 25)]);
     pairs.push([523, 10], [469, 20], [415, 30], [386, 30], [550, 5], [600, 599], [600, 301], [599, 300]);
     const jobs = pairs.map(([R, M]) => {
       const one = { ...plainCase, N: R + 1, K: 1, M, H: 1, D: 2, C: 1 };
@@ -375,7 +383,7 @@ describe('VZ-3 contextual tokens', () => {
     });
   });
 
-  holds('VZ-3.5 a target without sources stays as it is, to the bit', ({ got, image, drawn: { K } }) => {
+  holds('VZ-3.5 P-52 a target without sources stays as it is, to the bit', ({ got, image, drawn: { K } }) => {
     got.counts.forEach((count, m) => {
       if (count > 0) return;
       const expected = image.hidden[got.targets[m] as number] as Float32Array;
@@ -384,13 +392,14 @@ describe('VZ-3 contextual tokens', () => {
   });
 
   holds(
-    'VZ-3.5 nothing is lost: what all targets gain, times their sources, is the sum of all sources',
+    'VZ-3.5 P-49 nothing is lost: what all targets gain, times their sources, is the sum of all sources',
     (judged) => {
       const {
         got,
         image,
         drawn: { K, C },
       } = judged;
+      expect(got.counts.reduce((sum, count) => sum + count, 0)).toBe(got.sources.length);
       for (let c = 0; c < C; c++) {
         let gained = 0;
         let given = 0;

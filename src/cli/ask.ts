@@ -6,12 +6,12 @@ import {
   encodeQuestion,
   type Llava,
   type PromptIds,
-  promptTemplate,
   questionPrompt,
   streamText,
 } from '../models/index.ts';
 import { dispose, read } from '../tensor/index.ts';
 import { type BudgetOptions, type ChosenBudget, chosenBudgets, wholeNumber } from './budget-options.ts';
+import { openChatTemplate } from './chat-template.ts';
 import { adapterRecord, budgetLabel } from './labels.ts';
 import { modelFlags, modelOptions, openModel } from './model.ts';
 import { checkOutputFile } from './output-files.ts';
@@ -27,6 +27,7 @@ import {
   startAnswer,
   type VisualTokens,
 } from './stages.ts';
+import { templateChoice } from './template-options.ts';
 import { writeTrace } from './trace.ts';
 
 const options = {
@@ -37,6 +38,7 @@ const options = {
   'no-zip': { type: 'boolean' },
   'image-mode': { type: 'string' },
   template: { type: 'string' },
+  'chat-template': { type: 'boolean' },
   'raw-prompt': { type: 'boolean' },
   'max-new-tokens': { type: 'string' },
   json: { type: 'boolean' },
@@ -86,22 +88,20 @@ export async function ask(args: string[]): Promise<number> {
     trace: values.trace,
   };
   if (!request.rawPrompt) for (const question of questions) questionPrompt(question);
-  if (request.rawPrompt && values.template !== undefined) {
-    throw new RangeError('ask: expected --template or --raw-prompt, got both');
-  }
-  const template = values.template === undefined ? undefined : promptTemplate(values.template);
+  const template = templateChoice('ask', values);
   const mode = imageMode(values['image-mode']);
   if (request.trace !== undefined) await checkOutputFile('--trace', request.trace);
   const opening = modelOptions(values);
   const image = await readPicture(imagePath);
 
+  const ownTemplate = template === 'own' ? await openChatTemplate(values.model) : template;
   const llava = await openModel(values.model, opening);
   try {
     checkBudgets(llava, request.budgets);
     const prompts = questions.map((question) =>
       request.rawPrompt
         ? encodePrompt(llava.tokenizer, question)
-        : encodeQuestion(llava.tokenizer, question, template ?? llava.template),
+        : encodeQuestion(llava.tokenizer, question, ownTemplate ?? llava.template),
     );
     checkLengths(llava, prompts, request.budgets, request.maxNewTokens);
     const picture = await encodePicture(llava, image, mode ?? llava.imageMode);

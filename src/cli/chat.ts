@@ -4,16 +4,18 @@
 
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
-import { promptTemplate, sampler } from '../models/index.ts';
+import { sampler } from '../models/index.ts';
 import { FileError } from '../tensor/index.ts';
 import { type BudgetOptions, chosenBudgets, wholeNumber } from './budget-options.ts';
 import { type ChatSession, closeSession, openSession, runCommand } from './chat-session.ts';
+import { openChatTemplate } from './chat-template.ts';
 import { budgetLabel } from './labels.ts';
 import { modelFlags, modelOptions, openModel } from './model.ts';
 import { imageMode, readPicture } from './picture.ts';
 import { chosenSampling } from './sampling-options.ts';
 import { beforeDying, dieOf, takeInterrupts } from './signals.ts';
 import { checkBudgets, encodePicture } from './stages.ts';
+import { templateChoice } from './template-options.ts';
 
 const options = {
   ...modelFlags,
@@ -23,6 +25,7 @@ const options = {
   'no-zip': { type: 'boolean' },
   'image-mode': { type: 'string' },
   template: { type: 'string' },
+  'chat-template': { type: 'boolean' },
   temperature: { type: 'string' },
   'top-p': { type: 'string' },
   seed: { type: 'string' },
@@ -42,13 +45,14 @@ export async function chat(args: string[]): Promise<number> {
   const sampling = chosenSampling(values);
   const maxNewTokens = wholeNumber('--max-new-tokens', values['max-new-tokens'] ?? '64', 1);
   const mode = imageMode(values['image-mode']);
-  const template = values.template === undefined ? undefined : promptTemplate(values.template);
+  const template = templateChoice('chat', values);
   const opening = modelOptions(values);
   const image = await readPicture(imagePath);
 
+  const ownTemplate = template === 'own' ? await openChatTemplate(values.model, true) : template;
   const model = await openModel(values.model, opening);
   try {
-    const llava = { ...model, template: template ?? model.template };
+    const llava = { ...model, template: ownTemplate ?? model.template };
     checkBudgets(llava, [budget]);
     const { encoding } = await encodePicture(llava, image, mode ?? llava.imageMode);
     const decoding = sampling === null ? { maxNewTokens } : { maxNewTokens, sample: sampler(sampling) };

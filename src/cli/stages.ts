@@ -1,4 +1,5 @@
-// The stages of an answer, each timed by itself. Measuring waits for the device behind each stage; nothing is read back.
+// The stages of an answer, each timed by itself. Measuring waits for the device behind each stage; behind the zip eight
+// bytes are read back: whether the scores are finite.
 
 import {
   type ClipEncoding,
@@ -16,7 +17,12 @@ import {
   splice,
 } from '../models/index.ts';
 import { dims, dispose, finish, type Gpu, type Tensor, tidy } from '../tensor/index.ts';
-import { checkVisionZipOptions, type VisionZipResult, visionZip } from '../visionzip/index.ts';
+import {
+  checkVisionZipOptions,
+  expectFiniteScores,
+  type VisionZipResult,
+  visionZip,
+} from '../visionzip/index.ts';
 import type { ChosenBudget } from './budget-options.ts';
 import { type ImageMode, preprocess } from './picture.ts';
 
@@ -60,6 +66,7 @@ export interface VisualTokens {
   readonly projectMs: number;
 }
 
+/** Throws RangeError for scores that are not finite (VZ-2.7), which are read behind the zip, outside of its time. */
 export async function reduceTokens(
   llava: Llava,
   encoding: ClipEncoding,
@@ -67,6 +74,7 @@ export async function reduceTokens(
 ): Promise<VisualTokens> {
   const { gpu } = llava;
   const zipped = await timed(gpu, () => (budget === null ? null : visionZip(encoding, budget)));
+  if (zipped.value !== null) await finiteOrFreed(zipped.value);
   const tokens = zipped.value?.tokens ?? patchTokens(encoding); //            [1, V, C]
   const projected = await timed(gpu, () => project(llava, tokens)); //        [1, V, E]
   const { V } = dims(tokens, 'tokens [B, V, C]');
@@ -79,6 +87,15 @@ export async function reduceTokens(
     zipMs: zipped.ms,
     projectMs: projected.ms,
   };
+}
+
+async function finiteOrFreed(zip: VisionZipResult): Promise<void> {
+  try {
+    await expectFiniteScores(zip);
+  } catch (error) {
+    dispose(zip);
+    throw error;
+  }
 }
 
 /** Throws RangeError, before any work is done, for a budget that the model's number of tokens does not allow. */

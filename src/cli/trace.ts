@@ -22,6 +22,15 @@ export async function namedTensors(
   });
 }
 
+/** Throws RangeError, naming the tensor and the place, for one that is not finite. SPEC VZ-2.7. */
+export function checkFiniteTensors(who: string, tensors: readonly TensorToWrite[]): void {
+  for (const { name, shape, data } of tensors) {
+    const place = data.findIndex((value) => !Number.isFinite(value));
+    if (place < 0) continue;
+    throw new RangeError(`${who}: expected finite ${name} [${shape}], got ${data[place]} at place ${place}`);
+  }
+}
+
 export async function writeTrace(
   path: string,
   llava: Llava,

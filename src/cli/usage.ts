@@ -32,6 +32,8 @@ Answers each question, a conversation of its own. With one question and one budg
   --image-mode MODE      pad: the whole picture on a square; crop: the centre square; default: as the model was made
   --template NAME        the form of the prompt: vicuna_v1, llava_llama_2, plain, hf; default: vicuna_v1 for an authors'
                          LLaVA-1.5, hf for others
+  --chat-template        the form that the checkpoint's own Jinja template gives it (chat_template.jinja, chat_template.json
+                         or tokenizer_config.json), rendered in a worker; not with --template
   --raw-prompt           QUESTION is the whole prompt and contains <image> once
   --max-new-tokens N     default 64
   --json                 one JSON object on stdout, nothing else
@@ -54,7 +56,7 @@ code is then 2 if one of them failed. Ctrl-C stops an answer, Ctrl-D or a Ctrl-C
   --top-p P              of the likeliest tokens that have P of the probability together; default 1
   --seed S               default 0
   --max-new-tokens N     default 64
-  --model, --vision-tower, --dtype, --max-memory, --image-mode, --template   as for ask
+  --model, --vision-tower, --dtype, --max-memory, --image-mode, --template, --chat-template   as for ask
 `,
   zip: `visionzip zip IMAGE [options]
        visionzip zip --tensors FILE --dominant N --contextual M [--merge MODE] [--out DIR] [--json]

@@ -6,6 +6,7 @@ import { openFile, writeSafetensors } from '../models/index.ts';
 import { dispose, type Gpu, openGpu, readAll } from '../tensor/index.ts';
 import {
   checkVisionZipOptions,
+  expectFiniteScores,
   readZipTensors,
   uploadZipTensors,
   type VisionZipOptions,
@@ -16,7 +17,7 @@ import {
 import { wholeNumber } from './budget-options.ts';
 import { adapterLine, adapterRecord } from './labels.ts';
 import { outputFolder, writeWhole } from './output-files.ts';
-import { namedTensors } from './trace.ts';
+import { checkFiniteTensors, namedTensors } from './trace.ts';
 
 const options = {
   tensors: { type: 'string' },
@@ -47,6 +48,7 @@ export async function zipTensors(args: string[]): Promise<number> {
     const input = uploadZipTensors(gpu, host);
     const result = visionZip(input, zipOptions);
     dispose(input);
+    await expectFiniteScores(result); // a sum over heads can overflow
     const file = await writeResult(out, gpu, result);
     const summary = await summarize(gpu, host, result);
     dispose(result);
@@ -89,6 +91,7 @@ async function writeResult(folder: string, gpu: Gpu, result: VisionZipResult): P
     margins: result.assignmentMargins, // [B, S]
     cutScores: result.cutScores, //       [B, 2] or [B, 0]
   });
+  checkFiniteTensors('zip', tensors);
   const path = join(folder, 'tokens.safetensors');
   await writeWhole(path, writeSafetensors(tensors));
   return path;

@@ -21,7 +21,7 @@ import { modelFlags, modelOptions, openModel } from './model.ts';
 import { outputFolder, writeWhole } from './output-files.ts';
 import { type ImageMode, imageMode, readPicture } from './picture.ts';
 import { checkBudgets, encodePicture, reduceTokens, type VisualTokens } from './stages.ts';
-import { namedTensors } from './trace.ts';
+import { checkFiniteTensors, namedTensors } from './trace.ts';
 import { zipTensors } from './zip-tensors.ts';
 
 const options = {
@@ -158,6 +158,7 @@ export async function writeZip(
     assignment,
     scores,
   });
+  checkFiniteTensors('zip', tensors);
   const tokensPath = join(folder, 'tokens.safetensors');
   await writeWhole(tokensPath, writeSafetensors(tensors));
 

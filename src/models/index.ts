@@ -37,6 +37,7 @@ export { type DecodedImage, decodeImage } from './preprocess/decode-image.ts';
 export { centerCrop, padToSquare, resizeShortestEdge } from './preprocess/fit.ts';
 export { resizeBicubic } from './preprocess/resize.ts';
 export type { RgbImage } from './preprocess/rgb-image.ts';
+export type { ChatTemplate } from './tokenizer/chat-template.ts';
 export { encodeNextQuestion } from './tokenizer/next-question.ts';
 export {
   encodePrompt,
@@ -45,5 +46,6 @@ export {
   type PromptTemplate,
   promptTemplate,
   questionPrompt,
+  type TemplateName,
 } from './tokenizer/prompt.ts';
 export { loadTokenizer, streamText, type Tokenizer } from './tokenizer/tokenizer.ts';

@@ -7,6 +7,7 @@ export { checkBudget, tidy } from './memory.ts';
 export { gelu, quickGelu, silu } from './ops/activation.ts';
 export { type AttentionOptions, attention, attentionProbs } from './ops/attention.ts';
 export { add, addRows, multiply, scale } from './ops/elementwise.ts';
+export { checkFinite, expectFinite, type FiniteCheck, throwIfNonFinite } from './ops/finite.ts';
 export { gatherIndices, gatherRows, lookup } from './ops/gather.ts';
 export { groupMean } from './ops/group-mean.ts';
 export { complement, countMembers, gridPositions, shiftIndices } from './ops/index-math.ts';

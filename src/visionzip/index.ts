@@ -1,5 +1,6 @@
 // VisionZip on tensors of any encoder, and in front of LLaVA's language model.
 
+export { checkScores, expectFiniteScores } from './finite-scores.ts';
 export { type OverlayPlan, overlayImage } from './overlay.ts';
 export {
   checkVisionZipOptions,

@@ -74,7 +74,8 @@ export interface VisionZipResult {
 
 /**
  * Reduces N visual tokens to K + M. Nothing is read back. Throws ShapeError if the inputs do not belong together,
- * RangeError if the counts do not fit (VZ-1).
+ * RangeError if the counts do not fit (VZ-1). Where a score is NaN or infinite, it is not specified which tokens are kept:
+ * WGSL lets comparisons assume that there are none. `checkScores` tells (VZ-2.7).
  */
 export function visionZip(input: VisionZipInput, options: VisionZipOptions): VisionZipResult {
   const { hiddenStates, clsAttention } = input;

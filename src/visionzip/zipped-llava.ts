@@ -7,6 +7,7 @@ import { encodeImage, type Llava, project, splice } from '../models/llava/llava.
 import type { PixelValues } from '../models/preprocess/clip-pixels.ts';
 import { encodeQuestion } from '../models/tokenizer/prompt.ts';
 import { tidy } from '../tensor/index.ts';
+import { checkScores } from './finite-scores.ts';
 import { type VisionZipOptions, visionZip } from './vision-zip.ts';
 
 /** How many tokens are kept and how many are made. */
@@ -21,7 +22,8 @@ export const paperBudgets: ReadonlyMap<number, Budget> = new Map([
 
 /**
  * Answers one question about one picture, token by token: encode, zip, project, splice, decode. Throws RangeError for a
- * question without text and for a budget that the picture's tokens do not allow.
+ * question without text and for a budget that the picture's tokens do not allow; and, in the place of the first token, for
+ * scores that are not finite (VZ-2.7).
  */
 export async function* answerZipped(
   llava: Llava,
@@ -33,10 +35,10 @@ export async function* answerZipped(
   const prompt = encodeQuestion(llava.tokenizer, question, llava.template);
   const start = tidy(llava.gpu, () => {
     const encoding = encodeImage(llava, pixels); //              hiddenStates [1, N, C]
-    const { tokens } = visionZip(encoding, budget); //           [1, K + M, C]
+    const { tokens, scores } = visionZip(encoding, budget); //   [1, K + M, C], [1, P]
     const projectedTokens = project(llava, tokens); //           [1, K + M, E]
     const inputEmbeds = splice(llava, prompt, projectedTokens); // [1, T, E]
-    return prefill(llava, inputEmbeds, options);
+    return { ...prefill(llava, inputEmbeds, options), check: checkScores(scores) };
   });
   yield* decode(llava, start);
 }

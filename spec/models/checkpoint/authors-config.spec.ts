@@ -109,8 +109,14 @@ describe('M-2.26 the configuration', () => {
     ['half a layer', { mm_vision_select_layer: -1.5 }, /mm_vision_select_layer/],
     ['another language model', { model_type: 'llava_mistral' }, /model_type/],
     ['a size of text', { hidden_size: '4096' }, /hidden_size/],
-    ['a scaled RoPE', { rope_scaling: { type: 'linear', factor: 2 } }, /rope_scaling\.type/],
+    [
+      'a RoPE scaled otherwise than linearly',
+      { rope_scaling: { type: 'dynamic', factor: 2 } },
+      /config\.json rope_scaling\.type: expected .*"linear".*, got "dynamic"/,
+    ],
     ['BOS beyond the vocabulary', { bos_token_id: 32_000 }, /bos_token_id/],
+    ['EOS beyond the vocabulary', { eos_token_id: 32_000 }, /eos_token_id: expected less than 32000/],
+    ['half a padding token', { pad_token_id: 0.5 }, /pad_token_id/],
     ['an end of text', { eos_token_id: '2' }, /eos_token_id/],
   ];
   it.each(refused)('M-2.26 %s is refused, naming the field', async (_, change, message) => {

@@ -27,6 +27,7 @@ describe('defaults', () => {
       vocabSize: 32_000,
       normEps: 1e-6,
       ropeTheta: 10_000,
+      ropeFactor: 1,
       maxPositions: 2048,
       tieWordEmbeddings: false,
     });
@@ -114,6 +115,40 @@ describe('variants', () => {
     }
   });
 
+  it('M-2.34 linear scaling is read in every spelling, and stretches the positions', async () => {
+    const scaled = (text: object): Promise<LlavaConfig> =>
+      withText({ max_position_embeddings: 4096, ...text });
+    for (const text of [
+      { rope_scaling: { type: 'linear', factor: 2.5 } },
+      { rope_scaling: { rope_type: 'linear', factor: 2.5 } },
+      { rope_scaling: { type: 'linear', rope_type: 'linear', factor: 2.5 } },
+      { rope_parameters: { rope_type: 'linear', factor: 2.5, rope_theta: 10_000 } },
+      {
+        rope_scaling: { type: 'linear', factor: 2.5 },
+        rope_parameters: { rope_type: 'linear', factor: 2.5 },
+      },
+    ]) {
+      const { ropeFactor, maxPositions } = (await scaled(text)).text;
+      expect({ ropeFactor, maxPositions }, JSON.stringify(text)).toEqual({
+        ropeFactor: 2.5,
+        maxPositions: 10_240,
+      });
+    }
+    const odd = await scaled({ max_position_embeddings: 33, rope_scaling: { type: 'linear', factor: 1.5 } });
+    expect(odd.text.maxPositions).toBe(49);
+    for (const text of [
+      {},
+      { rope_scaling: { type: 'default' } },
+      { rope_scaling: { type: 'default', factor: 8 } }, // which transformers leaves unread, too
+      { rope_scaling: { type: 'linear', factor: 1 } },
+    ]) {
+      expect((await scaled(text)).text, JSON.stringify(text)).toMatchObject({
+        ropeFactor: 1,
+        maxPositions: 4096,
+      });
+    }
+  });
+
   it('M-2.17 end tokens come from generation_config.json, then from config.json', async () => {
     const config = { ...base, text_config: { eos_token_id: [5, 6] } };
     expect((await read(config)).eosTokenIds).toEqual([5, 6]);
@@ -172,6 +207,33 @@ describe('refusals', () => {
     ['M-2.19', 'an eps of 0', text({ rms_norm_eps: 0 }), /rms_norm_eps/],
     ['M-2.19', 'a vocabulary of null', text({ vocab_size: null }), /vocab_size/],
     ['M-2.19', 'BOS beyond the vocabulary', text({ vocab_size: 10, bos_token_id: 10 }), /bos_token_id/],
+    ['M-2.17', 'EOS beyond the vocabulary', text({ eos_token_id: [2, 32_000] }), /eos_token_id.*got 32000/],
+    [
+      'M-2.19',
+      'a padding token of −2',
+      text({ pad_token_id: -2 }),
+      /pad_token_id: expected an integer of -1/,
+    ],
+    ['M-2.19', 'half a padding token', other({ pad_token_id: 0.5 }), /pad_token_id/],
+    [
+      'M-2.19',
+      'a list as the text config',
+      other({ text_config: [] }),
+      /text_config: expected an object, got \[\]/,
+    ],
+    [
+      'M-2.19',
+      'a list as the vision config',
+      other({ vision_config: [1] }),
+      /vision_config: expected an object/,
+    ],
+    ['M-2.19', 'a list as the RoPE', text({ rope_parameters: [] }), /rope_parameters: expected an object/],
+    [
+      'M-2.19',
+      'a size of 20,000 levels',
+      JSON.stringify(text({ hidden_size: 'x' })).replace('"x"', `${'['.repeat(20_000)}${']'.repeat(20_000)}`),
+      /hidden_size.*too many levels to show/,
+    ],
     ['M-2.19', 'no end token in the list', text({ eos_token_id: [] }), /eos_token_id/],
     ['M-2.19', 'four channels', vision({ num_channels: 4 }), /num_channels/],
     ['M-2.19', 'an unknown activation', vision({ hidden_act: 'relu' }), /vision_config\.hidden_act/],
@@ -182,17 +244,52 @@ describe('refusals', () => {
     ['M-2.15', 'an odd head size', text({ head_dim: 3 }), /even/],
     ['M-2.15', 'vision heads that do not divide', vision({ num_attention_heads: 5 }), /num_attention_heads/],
     ['M-2.15', 'patches that do not fit', vision({ image_size: 225 }), /patch_size/],
+    ...['dynamic', 'yarn', 'llama3', 'longrope'].flatMap((type): typeof refused => [
+      [
+        'M-2.16',
+        `${type} scaling`,
+        text({ rope_scaling: { type, factor: 2 } }),
+        new RegExp(`text_config\\.rope_scaling\\.type: expected .*"linear".*, got "${type}"`),
+      ],
+      [
+        'M-2.16',
+        `${type} scaling in the newer spelling`,
+        text({ rope_parameters: { rope_type: type, factor: 2 } }),
+        new RegExp(`text_config\\.rope_parameters\\.rope_type: expected .*"linear".*, got "${type}"`),
+      ],
+    ]),
+    ...[undefined, null, 0.5, 0, -2, 4097, '2', true].map((factor): (typeof refused)[number] => [
+      'M-2.34',
+      `linear scaling by ${JSON.stringify(factor)}`,
+      text({ rope_scaling: { type: 'linear', factor } }),
+      /text_config.*rope_scaling\.factor: expected .*, got/,
+    ]),
     [
-      'M-2.16',
-      'linear scaling',
-      text({ rope_scaling: { type: 'linear', factor: 2 } }),
-      /rope_scaling\.type.*linear/,
+      'M-2.34',
+      'a factor of nothing',
+      text({ rope_scaling: { factor: 2 } }),
+      /rope_scaling\.rope_type: .*"linear"/,
     ],
     [
-      'M-2.16',
-      'llama3 scaling',
-      text({ rope_parameters: { rope_type: 'llama3' } }),
-      /rope_parameters.*llama3/,
+      'M-2.34',
+      'two types',
+      text({ rope_scaling: { type: 'linear', rope_type: 'default', factor: 2 } }),
+      /rope_scaling\.rope_type: expected "linear", as in type, got "default"/,
+    ],
+    [
+      'M-2.34',
+      'two factors',
+      text({
+        rope_scaling: { type: 'linear', factor: 2 },
+        rope_parameters: { rope_type: 'linear', factor: 3 },
+      }),
+      /rope_scaling: expected one scaling, got factors 2 and 3/,
+    ],
+    [
+      'M-2.34',
+      'scaling in one spelling and none in the other',
+      text({ rope_scaling: { type: 'linear', factor: 2 }, rope_parameters: { rope_type: 'default' } }),
+      /rope_scaling: expected one scaling, got factors 2 and 1/,
     ],
     ['M-2.16', 'a partial rotation', text({ rope_parameters: { partial_rotary_factor: 0.5 } }), /partial/],
     ['M-2.16', 'two bases', text({ rope_theta: 1, rope_parameters: { rope_theta: 2 } }), /rope_theta/],
@@ -219,6 +316,12 @@ describe('refusals', () => {
   });
 
   it('M-2.19 a broken generation_config.json is refused, naming it', async () => {
-    await expect(read(base, { eos_token_id: 'x' })).rejects.toThrow(/generation_config\.json eos_token_id/);
+    for (const broken of [{ eos_token_id: 'x' }, { eos_token_id: 32_000 }, { eos_token_id: [2, 40_000] }]) {
+      await expect(read(base, broken)).rejects.toThrow(/generation_config\.json eos_token_id/);
+    }
+    await expect(read(base, { bos_token_id: 32_000 })).rejects.toThrow(
+      /generation_config\.json bos_token_id/,
+    );
+    await expect(read(base, [])).rejects.toThrow(/generation_config\.json: expected an object/);
   });
 });

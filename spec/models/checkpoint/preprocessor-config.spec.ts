@@ -56,3 +56,7 @@ it.each(refused)('M-2.21 %s is refused, naming the field', async (_, change, mes
   await expect(read({ ...base, ...change })).rejects.toThrow(FileError);
   await expect(read({ ...base, ...change })).rejects.toThrow(message);
 });
+
+it('M-2.19 a list in the place of the settings is refused, not taken for defaults', async () => {
+  await expect(read([] as object)).rejects.toThrow(/expected an object, got \[\]/);
+});

@@ -34,6 +34,7 @@ function decoder({ H, G, D, C, I, V, layers }: Sizes, more: Partial<LlamaConfig>
     vocabSize: V,
     normEps: 1e-5,
     ropeTheta: 10_000,
+    ropeFactor: 1,
     maxPositions: 40,
     tieWordEmbeddings: false,
     ...more,
@@ -68,11 +69,12 @@ const randomDecoders: fc.Arbitrary<{ config: LlamaConfig; B: number; T: number }
     T: fc.integer({ min: 1, max: 12 }),
     tied: fc.boolean(),
     theta: fc.constantFrom(10, 10_000, 500_000),
+    factor: fc.constantFrom(1, 1, 1.5, 8),
   })
-  .map(({ G, share, halfHead, C, I, V, layers, B, T, tied, theta }) => ({
+  .map(({ G, share, halfHead, C, I, V, layers, B, T, tied, theta, factor }) => ({
     config: decoder(
       { H: G * share, G, D: 2 * halfHead, C, I, V, layers },
-      { tieWordEmbeddings: tied, ropeTheta: theta },
+      { tieWordEmbeddings: tied, ropeTheta: theta, ropeFactor: factor },
     ),
     B,
     T,
@@ -194,6 +196,14 @@ describe('M-5 Llama decoder', () => {
     const job = { llama, embeds: embedsOf('long', config, 1, 260), chunks: [257, 1, 2] };
     const [done] = await decodeAll([job]);
     expectRun('long', done as Done, job);
+  });
+
+  it('M-5.8 with linear scaling the angle is that of the position divided by the factor', async () => {
+    const config = { ...mha, layerCount: 2, ropeFactor: 2.5, maxPositions: 100 };
+    const llama = tinyLlama('scaled', config);
+    const job = { llama, embeds: embedsOf('scaled', config, 1, 45), chunks: [40, 4, 1] };
+    const [done] = await decodeAll([job]);
+    expectRun('scaled', done as Done, job);
   });
 
   it('M-5.2 the same token has other keys at another position, and the same values', async () => {

@@ -152,7 +152,7 @@ it('M-2.25 a config.json of one layout with the tensor names of the other is ref
 });
 
 it('M-2.33 how pictures become squares, and M-3.16 how questions are asked, comes from the checkpoint', async () => {
-  const ways = ({ imageMode, template }: Llava): readonly string[] => [imageMode, template];
+  const ways = ({ imageMode, template }: Llava): readonly unknown[] => [imageMode, template];
   expect(await loadedOnce(filesOf(huggingFaceFiles(host, 'older')), ways)).toEqual(['crop', 'hf']);
   const withRatio = (ratio: unknown): ModelFiles =>
     filesOf(authorsFiles(host), { 'config.json': { ...authorsConfig, image_aspect_ratio: ratio } });

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   ask,
@@ -7,12 +8,13 @@ import {
   type Prefill,
   prefill,
   project,
+  type Sample,
   splice,
 } from '../../../src/models/index.ts';
-import { dispose, read, ShapeError, tensor, tidy } from '../../../src/tensor/index.ts';
+import { dispose, read, ShapeError, type Tensor, tensor, tidy } from '../../../src/tensor/index.ts';
 import * as oracle from '../../oracle/llama.ts';
 import { testGpu } from '../../support/gpu.ts';
-import type { Host } from '../../support/recipe.ts';
+import { expand, type Host, recipes } from '../../support/recipe.ts';
 import { expectRejected } from '../../support/rejections.ts';
 import {
   type HostLlava,
@@ -106,6 +108,48 @@ describe('M-7 decoding', () => {
     await withLanguage({ ...host, language: silent }, async (llava) => {
       expect(await collect(decode(llava, start(llava, prompt('silent', 2), 3)))).toEqual([0, 0, 0]);
     });
+  });
+
+  it('M-7.1 P-77 each token is the first largest of its own logits, and the same when decoded again', async () => {
+    const drawn = fc.sample(
+      fc.record({
+        tripled: fc.boolean(), // rows of the head stand three times, so that the largest logit ties
+        T: fc.integer({ min: 1, max: 5 }),
+        count: fc.integer({ min: 1, max: 2 }),
+        x: recipes(),
+      }),
+      { seed: Number(process.env.SPEC_SEED ?? 20240612), numRuns: 200 },
+    );
+    const host = tinyLlava('own logits');
+    const { values, shape } = host.language.head.weight;
+    const tripled = values.map((_, i) => values[i % (Math.ceil(V / 3) * E)] as number);
+    const heads = [values, tripled].map((each) => tensor(gpu, each, shape));
+    await withLanguage(host, async (llava) => {
+      for (const one of drawn) {
+        const language = { ...llava.language, head: { weight: heads[Number(one.tripled)] as Tensor } };
+        const embeds = expand('embeds', one.x, [1, one.T, E]);
+        const begin = (sample?: Sample): Prefill =>
+          tidy(gpu, () =>
+            prefill(
+              { ...llava, language },
+              tensor(gpu, embeds.values, embeds.shape),
+              sample === undefined ? { maxNewTokens: one.count } : { maxNewTokens: one.count, sample },
+            ),
+          );
+        const own: number[] = [];
+        const watching: Sample = (logits) => {
+          const largest = logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
+          own.push(largest);
+          return largest;
+        };
+        const again = await collect(decode({ ...llava, language }, begin(watching)));
+        const got = await collect(decode({ ...llava, language }, begin()));
+        expect(got, JSON.stringify(one)).toEqual(own);
+        expect(again).toEqual(own);
+        expect(got).toHaveLength(one.count);
+      }
+    });
+    dispose(heads);
   });
 
   it('M-7.2 it ends at an EOS token, which is not handed out, or after maxNewTokens', async () => {

@@ -222,13 +222,16 @@ describe('M-6.4 loading', () => {
     }
   });
 
-  it('M-6.4 a tensor of another shape is refused by name, and nothing is left', async () => {
+  it('M-6.4 a tensor of another shape, or a tokenizer beyond the vocabulary, is refused by name, and nothing is left', async () => {
     const liveBefore = gpu.memory.live.size;
     const config = JSON.parse(new TextDecoder().decode(await readFile('config.json')));
     const wide = { text_config: { ...config.text_config, vocab_size: 515 } };
     await expect(loadLlava(gpu, withConfig(wide))).rejects.toThrow(
       /(lm_head|embed_tokens)\.weight.*515.*514/,
     );
+    const narrow = loadLlava(gpu, withConfig({ text_config: { ...config.text_config, vocab_size: 513 } }));
+    await expect(narrow).rejects.toThrow(FileError);
+    await expect(narrow).rejects.toThrow(/tiny-llava: expected a tokenizer of at most 513 pieces.*got 514/);
     const long = { text_config: { ...config.text_config, num_hidden_layers: 5 } };
     await expect(loadLlava(gpu, withConfig(long))).rejects.toThrow(/language_model\.model\.layers\.4\./);
     expect(gpu.memory.live.size).toBe(liveBefore);

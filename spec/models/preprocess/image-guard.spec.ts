@@ -161,6 +161,9 @@ describe('PNG', () => {
     await refused(header(), part('IDAT', [1, 2, 3, 4, 5, 6]), end);
     await refused(header(), part('IDAT', data.data.subarray(0, -1)), end);
     await refused(header(), part('IDAT', joined([data.data, [0]])), end);
+    await refused(header(), part('IDAT', joined([data.data, data.data.subarray(-4)])), end); // the checksum again
+    await refused(header(), part('IDAT', joined([data.data, [1, 2, 3], data.data.subarray(-4)])), end);
+    await refused(header(), part('IDAT', data.data), part('IDAT', data.data), end);
     await refused(header(), part('IDAT', patched(data.data, data.data.length - 1, [0])), end);
     await refused(header(), imageData([5, ...SMALL_LINES.slice(1)]), end);
     await refused(header({ interlace: 1 }), data, end);

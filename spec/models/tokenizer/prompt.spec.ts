@@ -4,9 +4,9 @@ import { modelDirectory } from '../../../src/models/checkpoint/model-directory.t
 import {
   encodePrompt,
   encodeQuestion,
-  type PromptTemplate,
   promptTemplate,
   questionPrompt,
+  type TemplateName,
 } from '../../../src/models/tokenizer/prompt.ts';
 import { loadTokenizer, type Tokenizer } from '../../../src/models/tokenizer/tokenizer.ts';
 
@@ -59,7 +59,7 @@ it('M-3.11 BOS stands once, also where the prompt writes it', () => {
 });
 
 /** What the authors' get_prompt gives for `<image>\n` and a question, and an empty answer. */
-const prompts: Readonly<Record<PromptTemplate, string>> = {
+const prompts: Readonly<Record<TemplateName, string>> = {
   hf: 'USER: <image>\nWhat is it? ASSISTANT:',
   vicuna_v1:
     "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite answers to the user's questions. USER: <image>\nWhat is it? ASSISTANT:",

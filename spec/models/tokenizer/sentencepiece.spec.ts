@@ -80,12 +80,18 @@ describe('M-3.13 tokenizer.model', () => {
     expect(none.vocabSize).toBe(512);
     expect(none.encode('a</s>b')).toEqual(fromJson.encode('a</s>b'));
     expect(none.encode('<image>')).toEqual(fromJson.encodePlain('<image>'));
-    await expect(load({ 'added_tokens.json': { '<image>': 600 } })).rejects.toThrow(/expected every id/);
+    await expect(load({ 'added_tokens.json': { '<image>': 600 } })).rejects.toThrow(
+      /added_tokens\.json ids: expected every id/,
+    );
     await expect(load({ 'added_tokens.json': { '<image>': 300 } })).rejects.toThrow(
       /id 300: expected one piece/,
     );
     await expect(load({ 'added_tokens.json': { '<begin>': 1 } })).rejects.toThrow(/id 1: expected one piece/);
     await expect(load({ 'added_tokens.json': { '<image>': '512' } })).rejects.toThrow(/added_tokens\.json/);
+    await expect(load({ 'added_tokens.json': ['<image>'] })).rejects.toThrow(/added_tokens\.json/);
+    expect((await load({ 'added_tokens.json': { constructor: 512 } })).encode('constructor').at(-1)).toBe(
+      512,
+    );
   });
 
   it('M-3.13 without legacy only the beginning of a text gets its "▁"', async () => {
@@ -168,7 +174,12 @@ describe('M-3.14 a SentencePiece model', () => {
   });
 
   it('M-3.14 unknown fields, negative integers and fields in any order are taken', () => {
-    const extra = join(field(4, 'self test'), field(5, field(2, '')), field(200, -1), field(201, [1]));
+    const extra = join(
+      field(4, field(1, field(1, 'self test'))),
+      field(5, field(2, '')),
+      field(200, -1),
+      field(201, [1]),
+    );
     const settings = field(2, join(field(43, -1), field(35, true), field(3, 2), field(1, 'corpus')));
     expect(read(settings, ...base, extra, normalizer)).toEqual(read(...base, trainer, normalizer));
   });
@@ -239,6 +250,12 @@ describe('M-3.14 a SentencePiece model', () => {
     ['no unknown piece', [...base.slice(1), trainer, normalizer], /one unknown piece, got 0/],
     ['two unknown pieces', others(piece('<unk2>', 0, 2), trainer, normalizer), /one unknown piece, got 2/],
     ['a group', others(trainer, normalizer, Uint8Array.of(0x0b)), /expected a field at byte/],
+    ['a self-test that is no message', others(trainer, normalizer, field(4, 'self test')), /self_test_data/],
+    [
+      'a sample that is no message',
+      others(trainer, normalizer, field(4, field(1, Uint8Array.of(0x0a, 9)))),
+      /self_test_data samples/,
+    ],
     ['field 0', others(trainer, normalizer, Uint8Array.of(0x02, 0)), /expected a field at byte/],
     ['a length beyond the end', others(trainer, normalizer, Uint8Array.of(0x0a, 5, 1)), /expected 5 bytes/],
     [

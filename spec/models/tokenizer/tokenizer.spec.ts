@@ -231,6 +231,30 @@ describe('files', () => {
       },
     ],
     [
+      'a merge of a part that is no piece',
+      (json) => {
+        json.model.merges[3] = '▁ 你好';
+      },
+    ],
+    [
+      'a merge into what is no piece',
+      (json) => {
+        json.model.merges[3] = '</s> </s>';
+      },
+    ],
+    [
+      'an id that is a list',
+      (json) => {
+        json.model.vocab['▁'] = [];
+      },
+    ],
+    [
+      'a list as the model',
+      (json) => {
+        json.model = Object.assign([], json.model);
+      },
+    ],
+    [
       'no merges',
       (json) => {
         delete json.model.merges;
@@ -260,6 +284,8 @@ describe('files', () => {
       { add_bos_token: false },
       { add_eos_token: true },
       { clean_up_tokenization_spaces: true },
+      [],
+      { added_tokens_decoder: [] },
     ]) {
       await expect(load(tokenizerJson, config)).rejects.toThrow(/tokenizer_config\.json.*expected/s);
     }

@@ -15,6 +15,7 @@ interface Activation {
   readonly run: (x: Tensor) => Tensor;
   readonly expected: (x: ArrayLike<number>) => Float64Array;
   readonly bound: number;
+  readonly lowest: number; // its least value
 }
 
 const activations: readonly Activation[] = [
@@ -24,6 +25,7 @@ const activations: readonly Activation[] = [
     run: gelu,
     expected: oracle.gelu,
     bound: 5e-7,
+    lowest: -0.1699712,
   },
   {
     title: 'T-6.2 quickGelu gives x / (1 + exp(−1.702 x))',
@@ -31,6 +33,7 @@ const activations: readonly Activation[] = [
     run: quickGelu,
     expected: oracle.quickGelu,
     bound: 5e-7,
+    lowest: -0.1636102,
   },
   {
     title: 'T-6.3 silu gives x / (1 + exp(−x))',
@@ -38,6 +41,7 @@ const activations: readonly Activation[] = [
     run: silu,
     expected: oracle.silu,
     bound: 5e-7,
+    lowest: -0.2784645,
   },
 ];
 
@@ -75,16 +79,22 @@ describe('T-6 activations', () => {
       }));
   }
 
-  for (const { title, label, run } of activations) {
-    it(`${title}: f(x) − f(−x) = x and f(0) = 0`, () =>
+  for (const { title, label, run, lowest } of activations) {
+    it(`${title}; P-18 f(x) − f(−x) = x, f(0) = 0, f(x) = x far out, and the least value is the known one`, () =>
       checkProperty(gpu, {
-        cases: fc.record({ count: lengths(577), x: recipes() }),
-        data: ({ count, x }) => {
+        cases: fc.record({ count: lengths(577), x: recipes(), from: fc.integer({ min: 0, max: 99 }) }),
+        data: ({ count, x, from }) => {
           const positive = expand('x', x, [count]);
-          return { x: positive, minus: { values: positive.values.map((value) => -value), shape: [count] } };
+          const valley = Float32Array.from({ length: 300 }, (_, i) => -3 + (i + from / 100) / 100);
+          return {
+            x: positive,
+            minus: { values: positive.values.map((value) => -value), shape: [count] },
+            valley: { values: valley, shape: [300] },
+            extremes: { values: Float32Array.of(0, -0, 20, 64, 1e4, 3e38), shape: [6] },
+          };
         },
-        run: ({ x, minus }) => [run(x), run(minus)],
-        judge: ([y, yOfMinus], { x }) => {
+        run: ({ x, minus, valley, extremes }) => [run(x), run(minus), run(valley), run(extremes)],
+        judge: ([y, yOfMinus, bottom, extremes], { x, extremes: at }) => {
           const difference = Float64Array.from(
             y.values,
             (value, i) => value - (yOfMinus.values[i] as number),
@@ -93,6 +103,12 @@ describe('T-6 activations', () => {
           expectClose(`${label}(x) − ${label}(−x)`, got, x.shape, x.values, (i) =>
             Math.max(FLUSHED, 4e-6 * Math.abs(x.values[i] as number)),
           );
+          const within = (i: number): number => 8 * u * (at.values[i] as number);
+          expectClose(`${label} of 0 and far out`, extremes, at.shape, at.values, within);
+          const least = bottom.values.reduce((smaller, value) => Math.min(smaller, value));
+          // Between steps of 0.01 the bottom lies no deeper than 3e-5.
+          if (!(least >= lowest - 5e-7 && least <= lowest + 3e-5))
+            throw new Error(`expected ${lowest} as the least value, got ${least}`);
         },
       }));
   }

@@ -35,21 +35,29 @@ describe('T-13 indices', () => {
       },
     }));
 
-  it('T-13.1 the complement of the complement is the row in ascending order', () =>
+  it('T-13.1 P-24 a row and its complement part the numbers below N; the complement of that is the row, ascending', () =>
     checkProperty(gpu, {
-      cases: fc.record({ N: lengths(257), eighths: fc.integer({ min: 0, max: 8 }), seed }),
-      count: 60,
+      cases: fc.record({ N: lengths(577), eighths: fc.integer({ min: 0, max: 8 }), seed }),
       data: ({ N, eighths, seed }) => ({ held: distinct('held', seed, 2, Math.floor((N * eighths) / 8), N) }),
-      run: ({ held }, { N }) => [complement(complement(held, N), N)],
-      judge: ([y], { held }) => {
+      run: ({ held }, { N }) => {
+        const rest = complement(held, N);
+        return [rest, complement(rest, N)];
+      },
+      judge: ([rest, again], { held }, { N }) => {
         const K = held.shape[1] as number;
         const rows = [held.values.slice(0, K).sort(), held.values.slice(K).sort()];
         expectIndices(
           'complement twice',
-          y,
+          again,
           held.shape,
           rows.flatMap((row) => [...row]),
         );
+        for (const [row, kept] of rows.entries()) {
+          const left = rest.values.subarray(row * (N - K), (row + 1) * (N - K));
+          expectIndices('order of the rest', { values: left.slice().sort(), shape: [N - K] }, [N - K], left);
+          const all = Uint32Array.of(...kept, ...left).sort();
+          expectIndices('both parts', { values: all, shape: [N] }, [N], [...Array(N).keys()]);
+        }
       },
     }));
 

@@ -1,22 +1,33 @@
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
 import {
+  add,
   linear,
   matmul,
   matmulTransposed,
   permute,
   reshape,
   ShapeError,
+  slice,
   type Tensor,
   tensor,
   tidy,
 } from '../../../src/tensor/index.ts';
 import * as oracle from '../../oracle/matmul.ts';
 import { productTolerance } from '../../support/bounds.ts';
-import { expectBits, expectClose, expectExact } from '../../support/closeness.ts';
+import { expectBits, expectClose, expectExact, u } from '../../support/closeness.ts';
 import { testGpu } from '../../support/gpu.ts';
 import { checkProperty } from '../../support/property.ts';
-import { expand, isSystematic, lengths, type Recipe, recipes } from '../../support/recipe.ts';
+import {
+  distinct,
+  exactRecipes,
+  expand,
+  type Host,
+  isSystematic,
+  lengths,
+  type Recipe,
+  recipes,
+} from '../../support/recipe.ts';
 import { expectAccepted, expectRejected } from '../../support/rejections.ts';
 
 const gpu = await testGpu();
@@ -135,9 +146,15 @@ describe('T-7 matrix products', () => {
       },
     }));
 
-  it('T-7.2 matmulTransposed is matmul with b transposed, and (AB)ᵀ = BᵀAᵀ, to the bit on the grid', () =>
+  it('T-7.2 P-3 matmulTransposed is matmul with b transposed, and (AB)ᵀ = BᵀAᵀ, to the bit on the grid', () =>
     checkProperty(gpu, {
-      cases: fc.record({ M: lengths(65), K: lengths(33), N: lengths(65), a: grid, b: grid }),
+      cases: fc.record({
+        M: lengths(65),
+        K: lengths(33),
+        N: lengths(65),
+        a: exactRecipes(),
+        b: exactRecipes(),
+      }),
       data: ({ M, K, N, a, b }) => ({ a: expand('a', a, [1, M, K]), b: expand('b', b, [1, N, K]) }),
       run: ({ a, b }) => {
         const bT = permute(b, [0, 2, 1]);
@@ -199,6 +216,166 @@ describe('T-7 matrix products', () => {
         zeros(0, 5, 3),
       ];
       for (const b of broken) expectRejected(gpu, ShapeError, () => matmulTransposed(a, b));
+    }));
+});
+
+/** A matrix on the host with another one's element, or 0, at each place. */
+function remade(
+  x: Host<Float32Array>,
+  [rows, columns]: readonly [number, number],
+  source: (row: number, column: number) => readonly [row: number, column: number],
+): Host<Float32Array> {
+  const [height, width] = x.shape.slice(-2) as [number, number];
+  const values = Float32Array.from({ length: rows * columns }, (_, i) => {
+    const [row, column] = source(Math.floor(i / columns), i % columns);
+    return row < height && column < width ? (x.values[row * width + column] as number) : 0;
+  });
+  return { values, shape: [1, rows, columns] };
+}
+
+const turned = (x: Tensor): Tensor => permute(x, [0, 2, 1]);
+
+describe('T-7 laws of matrix products', () => {
+  it('T-7.1 T-7.2 T-7.3 P-1 a product with the identity is a copy, with a permutation matrix a permutation', () =>
+    checkProperty(gpu, {
+      cases: fc.record({
+        M: lengths(65),
+        K: lengths(68, 1),
+        identity: fc.boolean(),
+        x: recipes(),
+        seed: fc.integer({ min: 0, max: 9999 }),
+      }),
+      data: ({ M, K, identity, x, seed }) => {
+        const order = distinct('order', seed, 1, K, K).values;
+        const from = (n: number): number => (identity ? n : (order[n] as number));
+        const places = new Float32Array(K * K);
+        for (let n = 0; n < K; n++) places[n * K + from(n)] = 1;
+        const original = expand('x', x, [1, M, K]);
+        return {
+          x: original,
+          places: { values: places, shape: [1, K, K] },
+          moved: remade(original, [M, K], (row, column) => [row, from(column)]),
+        };
+      },
+      run: ({ x, places }, { K }) => [
+        matmul(x, turned(places)),
+        matmulTransposed(x, places),
+        linear(x, { weight: reshape(places, [K, K]) }),
+        turned(matmul(places, turned(x))),
+      ],
+      judge: (products, { moved }) => {
+        for (const product of products) expectExact('moved columns', product, moved.shape, moved.values);
+      },
+    }));
+
+  it('T-7.1 T-7.2 P-2 the order of the sum, its parts, and zeros around the matrices change nothing on the grid', () =>
+    checkProperty(gpu, {
+      cases: fc.record({
+        M: lengths(65, 1),
+        K: lengths(65, 1),
+        N: lengths(65, 1),
+        eighths: fc.integer({ min: 0, max: 8 }), // of K, the first part
+        more: fc.record({ M: lengths(9), K: lengths(9), N: lengths(9) }),
+        a: exactRecipes(),
+        b: exactRecipes(),
+        seed: fc.integer({ min: 0, max: 9999 }),
+      }),
+      data: ({ M, K, N, eighths, more, seed, ...drawn }) => {
+        const a = expand('a', drawn.a, [1, M, K]);
+        const b = expand('b', drawn.b, [1, K, N]);
+        const order = distinct('order', seed, 1, K, K).values;
+        const from = (k: number): number => order[k] as number;
+        const cut = Math.floor((K * eighths) / 8);
+        return {
+          a,
+          b,
+          aMixed: remade(a, [M, K], (row, column) => [row, from(column)]),
+          bMixed: remade(b, [K, N], (row, column) => [from(row), column]),
+          aLeft: remade(a, [M, cut], (row, column) => [row, column]),
+          aRight: remade(a, [M, K - cut], (row, column) => [row, cut + column]),
+          bUpper: remade(b, [cut, N], (row, column) => [row, column]),
+          bLower: remade(b, [K - cut, N], (row, column) => [cut + row, column]),
+          aPadded: remade(a, [M + more.M, K + more.K], (row, column) => [row, column]),
+          bPadded: remade(b, [K + more.K, N + more.N], (row, column) => [row, column]),
+        };
+      },
+      run: (x, { M, N }) => {
+        const forms = [matmul, (a: Tensor, b: Tensor) => matmulTransposed(a, turned(b))];
+        return forms.flatMap((product) => [
+          product(x.a, x.b),
+          product(x.aMixed, x.bMixed),
+          add(product(x.aLeft, x.bUpper), product(x.aRight, x.bLower)),
+          slice(slice(product(x.aPadded, x.bPadded), 1, 0, M), 2, 0, N),
+        ]);
+      },
+      judge: (products, { a, b }, { M, K, N }) => {
+        const { values } = oracle.matmul(a.values, b.values, { A: 1, B: 1, M, K, N });
+        for (const product of products) expectExact('the product', product, [1, M, N], values);
+      },
+    }));
+
+  it('T-7.1 T-7.2 P-4 A(x + y) = Ax + Ay on the grid', () =>
+    checkProperty(gpu, {
+      cases: fc.record({
+        M: lengths(65),
+        K: lengths(129),
+        N: lengths(33),
+        a: exactRecipes(),
+        x: exactRecipes(),
+        y: exactRecipes(),
+      }),
+      data: ({ M, K, N, a, x, y }) => ({
+        a: expand('a', a, [1, M, K]),
+        x: expand('x', x, [1, K, N]),
+        y: expand('y', { ...y, exp: x.exp }, [1, K, N]),
+      }),
+      run: ({ a, x, y }) => [
+        matmul(a, add(x, y)),
+        add(matmul(a, x), matmul(a, y)),
+        matmulTransposed(a, turned(add(x, y))),
+        add(matmulTransposed(a, turned(x)), matmulTransposed(a, turned(y))),
+      ],
+      judge: ([product, ...others]) => {
+        for (const other of others) expectExact('Ax + Ay', other, product.shape, product.values);
+      },
+    }));
+
+  it('T-7.4 P-5 A(BC) and (AB)C differ by no more than the bounds of their products', () =>
+    checkProperty(gpu, {
+      cases: fc.record({
+        M: lengths(33),
+        K: lengths(33),
+        L: lengths(33),
+        N: lengths(33),
+        a: recipes('huge', 'subnormal'),
+        b: recipes('huge', 'subnormal'),
+        c: recipes('huge', 'subnormal'),
+      }),
+      data: ({ M, K, L, N, a, b, c }) => ({
+        a: expand('a', a, [1, M, K]),
+        b: expand('b', b, [1, K, L]),
+        c: expand('c', c, [1, L, N]),
+      }),
+      run: ({ a, b, c }) => [matmul(a, matmul(b, c)), matmul(matmul(a, b), c)],
+      judge: ([left, right], { a, b, c }, { M, K, L, N, ...drawn }) => {
+        const [aSize, bSize, cSize] = [a, b, c].map(({ values }) => values.map(Math.abs)) as [
+          Float32Array,
+          Float32Array,
+          Float32Array,
+        ];
+        const bc = oracle.matmul(bSize, cSize, { A: 1, B: 1, M: K, K: L, N });
+        const { values: sizes } = oracle.matmul(aSize, bc.values, { A: 1, B: 1, M, K, N });
+        const systematic = [drawn.a, drawn.b, drawn.c].some((one) => isSystematic(one));
+        // Each side rounds in two products, the second of which multiplies what the first one lost.
+        const within = (i: number): number => {
+          const size = sizes[i] as number;
+          return (
+            2 * (productTolerance(K, size, size, systematic) + productTolerance(L, size, size, systematic)) +
+            u * size
+          );
+        };
+        expectClose('A(BC) − (AB)C', right, [1, M, N], left.values, within);
+      },
     }));
 });
 

@@ -14,13 +14,21 @@ import { normTolerance } from '../../support/bounds.ts';
 import { expectBits, expectClose, FLUSHED, u } from '../../support/closeness.ts';
 import { testGpu } from '../../support/gpu.ts';
 import { checkProperty } from '../../support/property.ts';
-import { expand, type Host, lengths, recipes } from '../../support/recipe.ts';
+import { exactRecipes, expand, type Host, lengths, recipes } from '../../support/recipe.ts';
 import { expectAccepted, expectRejected } from '../../support/rejections.ts';
 
 const gpu = await testGpu();
 const zeros = (...shape: number[]): Tensor =>
   tensor(gpu, new Float32Array(shape.reduce((x, y) => x * y, 1)), shape);
 const epsilons = fc.constantFrom(1e-5, 1e-6, 1e-12, 0.1);
+const EPS = 1e-12; // far below the variance of a row of different whole numbers
+type FourTensors = [Tensor, Tensor, Tensor, Tensor];
+
+/** Powers of two from 2^−3 to 2^3, of either sign: they divide without rounding. */
+function powersOfTwo(seed: number, count: number): Host<Float32Array> {
+  const { values, shape } = expand('powers', { dist: 'grid', seed, exp: 7 }, [count]);
+  return { values: values.map((q) => (q < 0 ? -1 : 1) * 2 ** ((Math.abs(q) % 7) - 3)), shape };
+}
 
 /** Cancellation in x − μ leaves an error of the order of u · mean|x| / σ in every element, and its square in σ. */
 function layerNormWithin(
@@ -95,6 +103,114 @@ describe('T-10 layer norm', () => {
       },
     }));
 
+  it('T-10.1 P-14 a constant or a power of two on all of a row changes nothing, a constant row is the bias', () =>
+    checkProperty(gpu, {
+      cases: fc.record({
+        rows: lengths(9),
+        columns: lengths(257, 2),
+        x: exactRecipes(fc.constant(7)),
+        weight: recipes('huge', 'subnormal'),
+        bias: recipes('huge', 'subnormal'),
+        shift: fc.integer({ min: -1000, max: 1000 }),
+        exp: fc.integer({ min: 1, max: 12 }),
+      }),
+      data: ({ rows, columns, x: drawn, weight, bias, shift, exp }) => {
+        const x = expand('x', drawn, [rows, columns]);
+        return {
+          x,
+          shifted: { ...x, values: x.values.map((value) => value + shift) },
+          scaled: { ...x, values: x.values.map((value) => value * 2 ** exp) },
+          constant: { values: new Float32Array(columns).fill(shift), shape: [columns] },
+          weight: expand('w', weight, [columns]),
+          bias: expand('b', bias, [columns]),
+        };
+      },
+      run: ({ x, shifted, scaled, constant, weight, bias }) =>
+        [x, shifted, scaled, constant].map((one) => layerNorm(one, { weight, bias }, EPS)) as FourTensors,
+      judge: ([y, ofShifted, ofScaled, ofConstant], { x, shifted, scaled, weight, bias }, { columns: C }) => {
+        const R = x.shape[0] as number;
+        const bound = (one: Host<Float32Array>): ((i: number) => number) => {
+          const expected = oracle.layerNorm(one.values, weight.values, bias.values, EPS, { R, C });
+          return layerNormWithin(one, weight.values, bias.values, EPS, expected, C);
+        };
+        const own = bound(x);
+        const [shiftedBound, scaledBound] = [bound(shifted), bound(scaled)];
+        expectClose('layerNorm of x + c', ofShifted, y.shape, y.values, (i) => own(i) + shiftedBound(i));
+        expectClose('layerNorm of 2ⁿ x', ofScaled, y.shape, y.values, (i) => own(i) + scaledBound(i));
+        expectBits('layerNorm of a constant row', ofConstant, [C], bias.values);
+      },
+    }));
+
+  it('T-10.1 P-15 without its weight and bias a row has mean 0 and variance σ² / (σ² + ε)', () =>
+    checkProperty(gpu, {
+      cases: fc.record({
+        rows: lengths(9),
+        columns: lengths(257, 1),
+        x: recipes(),
+        weight: fc.integer({ min: 0, max: 9999 }),
+        bias: recipes('huge', 'subnormal'),
+        eps: epsilons,
+      }),
+      data: ({ rows, columns, x, weight, bias }) => ({
+        x: expand('x', x, [rows, columns]),
+        weight: powersOfTwo(weight, columns),
+        bias: expand('b', bias, [columns]),
+      }),
+      run: ({ x, weight, bias }, { eps }) => [layerNorm(x, { weight, bias }, eps)],
+      judge: ([y], { x, weight, bias }, { rows: R, columns: C, eps }) => {
+        const expected = oracle.layerNorm(x.values, weight.values, bias.values, eps, { R, C });
+        const within = layerNormWithin(x, weight.values, bias.values, eps, expected, C);
+        for (let row = 0; row < R; row++) {
+          const { deviation } = oracle.moments(x.values, row, C, eps);
+          const sums = { mean: 0, meanBound: 0, variance: 0, varianceBound: 0 };
+          for (let i = row * C; i < (row + 1) * C; i++) {
+            const w = weight.values[i % C] as number;
+            const z = ((y.values[i] as number) - (bias.values[i % C] as number)) / w;
+            const bound = within(i) / Math.abs(w);
+            sums.mean += z / C;
+            sums.meanBound += bound / C;
+            sums.variance += (z * z) / C;
+            sums.varianceBound += (2 * Math.abs(z) * bound + bound * bound) / C;
+          }
+          const share = 1 - eps / deviation ** 2;
+          const got = { values: [sums.mean, sums.variance], shape: [2] };
+          const bounds = [sums.meanBound, sums.varianceBound + 4 * u];
+          expectClose('mean and variance', got, [2], [0, share], (i) => bounds[i] as number);
+        }
+      },
+    }));
+
+  it('T-10.1 P-17 a row of variance v is stretched to √(v / (v + ε))', () =>
+    checkProperty(gpu, {
+      cases: fc.record({
+        pairs: lengths(129, 1),
+        exp: fc.integer({ min: -20, max: 3 }), // of √v
+        mean: fc.constantFrom(0, 1, -8),
+        eps: epsilons,
+      }),
+      data: ({ pairs, exp, mean }) => ({
+        x: {
+          values: Float32Array.from(
+            { length: 2 * pairs },
+            (_, i) => mean + (i % 2 === 0 ? 1 : -1) * 2 ** exp,
+          ),
+          shape: [2 * pairs],
+        },
+        one: { values: new Float32Array(2 * pairs).fill(1), shape: [2 * pairs] },
+        zero: { values: new Float32Array(2 * pairs), shape: [2 * pairs] },
+      }),
+      run: ({ x, one, zero }, { eps }) => [layerNorm(x, { weight: one, bias: zero }, eps)],
+      judge: ([y], { x, one, zero }, { pairs, exp, eps }) => {
+        const v = 4 ** exp;
+        const expected = Float64Array.from(
+          y.values,
+          (_, i) => (i % 2 === 0 ? 1 : -1) * Math.sqrt(v / (v + eps)),
+        );
+        const within = layerNormWithin(x, one.values, zero.values, eps, expected, 2 * pairs);
+        expectClose('√(v / (v + ε))', y, x.shape, expected, within);
+      },
+    }));
+
   it('T-10.1 powers of two pass through weight and bias exactly', () =>
     checkProperty(gpu, {
       cases: fc.record({
@@ -161,32 +277,38 @@ describe('T-10 RMS norm', () => {
       },
     }));
 
-  it('T-10.2 −x gives the negative; a shift does not pass unseen', () =>
+  it('T-10.2 P-16 −x gives the negative, to the bit; 2ⁿ x the same; a shift does not pass unseen', () =>
     checkProperty(gpu, {
-      cases: fc.record({ columns: lengths(257, 2), seed: fc.integer({ min: 0, max: 99 }) }),
-      count: 50,
-      data: ({ columns, seed }) => {
-        const x = expand('x', { dist: 'grid', seed, exp: 0 }, [columns]);
+      cases: fc.record({
+        columns: lengths(257, 2),
+        x: recipes('huge', 'subnormal'),
+        weight: recipes('huge', 'subnormal', 'zero_rows'),
+        exp: fc.integer({ min: -12, max: 12 }),
+      }),
+      data: ({ columns, x: drawn, weight, exp }) => {
+        const x = expand('x', drawn, [columns]);
         return {
           x,
           minus: { ...x, values: x.values.map((value) => -value) },
+          scaled: { ...x, values: x.values.map((value) => value * 2 ** exp) },
           shifted: { ...x, values: x.values.map((value) => value + 4) },
-          weight: expand('w', { dist: 'ramp', seed, exp: 0 }, [columns]),
+          weight: expand('w', weight, [columns]),
         };
       },
-      run: ({ x, minus, shifted, weight }) => [
-        rmsNorm(x, weight, 1e-6),
-        rmsNorm(minus, weight, 1e-6),
-        rmsNorm(shifted, weight, 1e-6),
-      ],
-      judge: ([y, minus, shifted]) => {
-        expectBits(
-          'rmsNorm of −x',
-          minus,
+      run: ({ x, minus, scaled, shifted, weight }) =>
+        [x, minus, scaled, shifted].map((one) => rmsNorm(one, weight, 1e-30)) as FourTensors,
+      judge: ([y, minus, scaled, shifted], _, { columns: C, x, weight }) => {
+        const negative = y.values.map((value) => -value);
+        expectBits('rmsNorm of −x', minus, y.shape, negative);
+        expectClose(
+          'rmsNorm of 2ⁿ x',
+          scaled,
           y.shape,
-          y.values.map((value) => -value),
+          y.values,
+          (i) => 2 * normTolerance(C, y.values[i] as number),
         );
-        if (y.values.every((value, i) => value === shifted.values[i]))
+        const isUneven = x.dist === 'grid' && weight.dist !== 'one_hot';
+        if (isUneven && y.values.every((value, i) => value === shifted.values[i]))
           throw new Error('expected a shift to show');
       },
     }));

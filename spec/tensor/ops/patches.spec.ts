@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
 import {
+  matmulTransposed,
   patchConvolution,
   patches,
+  reshape,
   ShapeError,
   type Tensor,
   tensor,
@@ -13,7 +15,15 @@ import { productTolerance } from '../../support/bounds.ts';
 import { expectBits, expectClose, expectExact } from '../../support/closeness.ts';
 import { testGpu } from '../../support/gpu.ts';
 import { checkProperty } from '../../support/property.ts';
-import { expand, type Host, isSystematic, lengths, type Recipe, recipes } from '../../support/recipe.ts';
+import {
+  exactRecipes,
+  expand,
+  type Host,
+  isSystematic,
+  lengths,
+  type Recipe,
+  recipes,
+} from '../../support/recipe.ts';
 import { expectAccepted, expectRejected } from '../../support/rejections.ts';
 
 const gpu = await testGpu();
@@ -62,7 +72,7 @@ describe('T-18 patches', () => {
       },
     }));
 
-  it('T-18.2 patchConvolution is the convolution with stride p', () =>
+  it('T-18.2 P-19 patchConvolution is the convolution with stride p', () =>
     checkProperty(gpu, {
       cases: fc.record({
         ...images,
@@ -94,10 +104,36 @@ describe('T-18 patches', () => {
             isSystematic(drawn.x, drawn.weight),
           );
         expectClose('patchConvolution', y, [B, drawn.rows * drawn.columns, C], values, within);
-        const onGrid = [drawn.x, drawn.weight, drawn.bias].every(
-          ({ dist, exp }) => dist === 'grid' && exp === 0,
-        );
-        if (onGrid) expectExact('patchConvolution of the grid', y, y.shape, values);
+      },
+    }));
+
+  it('T-18.2 P-19 on the grid it is the convolution and the product with the patches cut out, to the bit', () =>
+    checkProperty(gpu, {
+      cases: fc.record({
+        ...images,
+        channels: fc.integer({ min: 1, max: 3 }),
+        C: fc.constantFrom(1, 3, 4, 8, 17),
+        x: exactRecipes(),
+        weight: exactRecipes(),
+      }),
+      data: ({ C, weight, ...drawn }) => {
+        const K = drawn.channels * drawn.p * drawn.p;
+        const rows = oracle.patches(imageOf(drawn).values, sizesOf(drawn));
+        return {
+          x: imageOf(drawn),
+          cut: { values: Float32Array.from(rows), shape: [1, drawn.B * drawn.rows * drawn.columns, K] },
+          weight: expand('w', weight, [C, K]),
+        };
+      },
+      run: ({ x, cut, weight }, { p, C }) => [
+        patchConvolution(x, { weight }, p),
+        matmulTransposed(cut, reshape(weight, [1, C, cut.shape[2] as number])),
+      ],
+      judge: ([y, product], { x, weight }, { C, ...drawn }) => {
+        const none = new Float32Array(C);
+        const { values } = oracle.patchConvolution(x.values, weight.values, none, sizesOf(drawn));
+        expectExact('patchConvolution of the grid', y, [drawn.B, drawn.rows * drawn.columns, C], values);
+        expectExact('product with the patches', { ...product, shape: y.shape }, y.shape, values);
       },
     }));
 

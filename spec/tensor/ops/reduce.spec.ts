@@ -4,10 +4,12 @@ import {
   argmax,
   meanAxis,
   ShapeError,
+  scale,
   sumAxis,
   type Tensor,
   tensor,
   tidy,
+  topKIndices,
   topTwoGap,
 } from '../../../src/tensor/index.ts';
 import * as oracle from '../../oracle/reduce.ts';
@@ -15,7 +17,7 @@ import { productTolerance } from '../../support/bounds.ts';
 import { expectBits, expectClose, expectExact, expectIndices, FLUSHED, u } from '../../support/closeness.ts';
 import { testGpu } from '../../support/gpu.ts';
 import { checkProperty } from '../../support/property.ts';
-import { expand, isSystematic, lengths, type Recipe, recipes } from '../../support/recipe.ts';
+import { distinct, expand, isSystematic, lengths, type Recipe, recipes } from '../../support/recipe.ts';
 import { expectAccepted, expectRejected } from '../../support/rejections.ts';
 
 const gpu = await testGpu();
@@ -120,7 +122,7 @@ describe('T-11 sums and means', () => {
 describe('T-11 largest elements', () => {
   const rows = fc.record({ R: lengths(33), L: lengths(577, 1), x: recipes() });
 
-  it('T-11.3 argmax gives the place of the largest element of each row, the lowest of equals', () =>
+  it('T-11.3 P-23 argmax gives the place of the largest element of each row, the lowest of equals', () =>
     checkProperty(gpu, {
       cases: rows,
       count: 250,
@@ -130,6 +132,44 @@ describe('T-11 largest elements', () => {
         const asFlushed = oracle.argmax(flushed(x.values), { R, L });
         const matchesFlushed = asFlushed.every((place, r) => place === y.values[r]);
         expectIndices('argmax', y, [R], matchesFlushed ? asFlushed : oracle.argmax(x.values, { R, L }));
+      },
+    }));
+
+  it('T-11.3 P-23 it is the first of the top k, the same for 2ⁿ x, and moves with numbers that differ', () =>
+    checkProperty(gpu, {
+      cases: fc.record({
+        R: lengths(9),
+        L: lengths(577, 1),
+        x: recipes('subnormal'),
+        seed: fc.integer({ min: 0, max: 9999 }),
+        exp: fc.integer({ min: -8, max: 8 }),
+      }),
+      data: ({ R, L, x, seed }) => {
+        const different = Float32Array.from(distinct('x', seed, 1, L, L).values, (q) => (q - L / 3) / 7);
+        const order = distinct('order', seed, 1, L, L).values;
+        return {
+          x: expand('x', x, [R, L]),
+          different: { values: different, shape: [L] },
+          moved: { values: Float32Array.from(order, (place) => different[place] as number), shape: [L] },
+          order: { values: order, shape: [L] },
+        };
+      },
+      run: ({ x, different, moved }, { exp }) => [
+        argmax(x),
+        topKIndices(x, 1, 'score'),
+        argmax(scale(x, 2 ** exp)),
+        argmax(different),
+        argmax(moved),
+      ],
+      judge: ([y, first, scaled, place, ofMoved], { order }, { R }) => {
+        expectIndices('first of the top k', first, [R, 1], y.values);
+        expectIndices('argmax of 2ⁿ x', scaled, y.shape, y.values);
+        expectIndices(
+          'argmax of moved numbers',
+          place,
+          [],
+          [order.values[ofMoved.values[0] as number] as number],
+        );
       },
     }));
 

@@ -1,9 +1,18 @@
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
-import { addRows, causalSoftmax, ShapeError, softmax, tensor, tidy } from '../../../src/tensor/index.ts';
+import {
+  addRows,
+  causalSoftmax,
+  reshape,
+  ShapeError,
+  slice,
+  softmax,
+  tensor,
+  tidy,
+} from '../../../src/tensor/index.ts';
 import * as oracle from '../../oracle/softmax.ts';
 import { softmaxTolerance } from '../../support/bounds.ts';
-import { expectBits, expectClose } from '../../support/closeness.ts';
+import { expectBits, expectClose, u } from '../../support/closeness.ts';
 import { testGpu } from '../../support/gpu.ts';
 import { checkProperty } from '../../support/property.ts';
 import { expand, lengths, type Recipe, recipes } from '../../support/recipe.ts';
@@ -29,14 +38,16 @@ function expectRowsToSumTo1(values: Float32Array, L: number): void {
   for (let first = 0; first < values.length; first += L) {
     const row = values.subarray(first, first + L);
     const sum = row.reduce((total, p) => total + p, 0);
-    if (Math.abs(sum - 1) > 1e-5)
+    if (!(Math.abs(sum - 1) <= 1e-5))
       throw new Error(`expected rows that sum to 1, got ${sum} in row ${first / L}`);
-    if (row.some((p) => p < 0)) throw new Error(`expected shares, got a negative one in row ${first / L}`);
+    // 1 is e⁰ / e⁰, a division with an error of 2.5 ulp.
+    if (!row.every((p) => p >= 0 && p <= 1 + 5 * u))
+      throw new Error(`expected shares from 0 to 1, got another one in row ${first / L}`);
   }
 }
 
 describe('T-8 softmax', () => {
-  it('T-8.1 softmax gives exp(x[i] − max x) / Σⱼ exp(x[j] − max x) over the last axis', () =>
+  it('T-8.1 P-10 softmax gives exp(x[i] − max x) / Σⱼ exp(x[j] − max x): shares that sum to 1', () =>
     checkProperty(gpu, {
       cases: rowCases,
       count: 250,
@@ -61,7 +72,7 @@ describe('T-8 softmax', () => {
       },
     }));
 
-  it('T-8.1 a constant added to a row changes nothing, to the bit on the grid', () =>
+  it('T-8.1 P-9 a constant added to a row changes nothing, to the bit on the grid', () =>
     checkProperty(gpu, {
       cases: fc.record({
         rows: lengths(9),
@@ -77,7 +88,7 @@ describe('T-8 softmax', () => {
       judge: ([y, shifted]) => expectBits('softmax of a shifted row', shifted, y.shape, y.values),
     }));
 
-  it('T-8.1 equal elements get equal shares, larger ones no smaller shares', () =>
+  it('T-8.1 P-11 equal elements get equal shares, larger ones no smaller shares', () =>
     checkProperty(gpu, {
       cases: fc.record({ columns: lengths(257, 1), x: recipes('subnormal') }),
       data: ({ columns, x }) => ({ x: expand('x', x, [columns]) }),
@@ -93,6 +104,54 @@ describe('T-8 softmax', () => {
           if (!ordered)
             throw new Error(`expected shares in the order of [${low}] and [${high}], got ${p} and ${q}`);
         }
+      },
+    }));
+
+  it('T-8.1 P-9 a constant added to a row changes shares as far as the sums are rounded', () =>
+    checkProperty(gpu, {
+      cases: fc.record({
+        rows: lengths(9),
+        columns: lengths(257, 1),
+        x: recipes('huge'),
+        shift: fc.constantFrom(-1000, -7.3, -1 / 3, 1e-3, 0.1, 64, 777.7),
+      }),
+      data: ({ rows, columns, x, shift }) => ({
+        x: expand('x', x, [rows, columns]),
+        shift: { values: new Float32Array(columns).fill(shift), shape: [columns] },
+      }),
+      run: ({ x, shift }) => [softmax(x), softmax(addRows(x, shift))],
+      judge: ([y, shifted], { x, shift }, { rows: R, columns: L }) => {
+        const p = oracle.softmax(x.values, { R, L });
+        const own = within(x.values, p, L);
+        const size = x.values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+        const moved = u * (size + Math.abs(shift.values[0] as number));
+        expectClose('softmax of a shifted row', shifted, y.shape, y.values, (i) => {
+          return (p[i] as number) * Math.expm1(2 * moved) + 2 * (1 + 2 * moved) * own(i);
+        });
+      },
+    }));
+
+  it('T-8.1 P-13 numbers of ±10,000 give shares, and n equal ones 1/n each', () =>
+    checkProperty(gpu, {
+      cases: fc.record({
+        rows: lengths(5, 1),
+        columns: lengths(577, 1),
+        signs: recipes(),
+        equal: fc.constantFrom(-1e4, -1, -0, 1 / 3, 1e4),
+      }),
+      data: ({ rows, columns, signs, equal }) => {
+        const x = expand('x', signs, [rows, columns]);
+        return {
+          x: { ...x, values: x.values.map((value) => 1e4 * Math.sign(value)) },
+          equal: { values: new Float32Array(columns).fill(equal), shape: [columns] },
+        };
+      },
+      run: ({ x, equal }) => [softmax(x), softmax(equal)],
+      judge: ([y, shares], { x }, { rows: R, columns: L }) => {
+        const p = oracle.softmax(x.values, { R, L });
+        expectClose('softmax of ±10,000', y, x.shape, p, within(x.values, p, L));
+        // 1/n is one division, with an error of 2.5 ulp.
+        expectClose('equal shares', shares, [L], new Float64Array(L).fill(1 / L), () => (5 * u) / L);
       },
     }));
 
@@ -148,6 +207,28 @@ describe('T-8 causal softmax', () => {
       },
       run: ({ scores, other }) => [causalSoftmax(scores), causalSoftmax(other)],
       judge: ([y, z]) => expectBits('causalSoftmax', z, y.shape, y.values),
+    }));
+
+  it('T-8.2 P-12 a row is the softmax of what it sees, to the bit, and exactly 0 behind', () =>
+    checkProperty(gpu, {
+      cases: fc.record({
+        T: lengths(33, 1),
+        earlier: lengths(257),
+        row: fc.integer({ min: 0, max: 32 }),
+        x: recipes(),
+      }),
+      data: ({ T, earlier, x }) => ({ scores: expand('x', x, [T, earlier + T]) }),
+      run: ({ scores }, { T, earlier, row }) => {
+        const t = row % T;
+        const seen = earlier + t + 1;
+        const compact = slice(reshape(slice(scores, 0, t, t + 1), [earlier + T]), 0, 0, seen);
+        return [slice(causalSoftmax(scores), 0, t, t + 1), softmax(compact)];
+      },
+      judge: ([whole, compact], _, { T, earlier }) => {
+        const expected = new Float32Array(earlier + T);
+        expected.set(compact.values);
+        expectBits('a masked row', whole, [1, earlier + T], expected);
+      },
     }));
 
   it('T-8.2 more queries than keys, or fewer than two axes, are rejected', () =>

@@ -5,12 +5,13 @@ import * as oracle from '../../oracle/top-k.ts';
 import { expectIndices } from '../../support/closeness.ts';
 import { testGpu } from '../../support/gpu.ts';
 import { checkProperty } from '../../support/property.ts';
-import { expand, lengths, type Recipe, recipes } from '../../support/recipe.ts';
+import { distinct, expand, lengths, type Recipe, recipes } from '../../support/recipe.ts';
 import { expectAccepted, expectRejected } from '../../support/rejections.ts';
 
 const gpu = await testGpu();
 const zeros = (...shape: number[]): Tensor =>
   tensor(gpu, new Float32Array(shape.reduce((x, y) => x * y, 1)), shape);
+const seed = fc.integer({ min: 0, max: 9999 });
 
 interface Case {
   readonly R: number;
@@ -33,7 +34,7 @@ const kOf = ({ L, eighths, beyond }: Case): number =>
 const dataOf = ({ R, L, x }: Case) => ({ x: expand('x', x, [R, L]) });
 
 describe('T-12 top k', () => {
-  it('T-12.1 T-12.2 by score: the k largest in descending order, the lower place first among equals', () =>
+  it('T-12.1 T-12.2 P-22 by score: the k largest in descending order, the lower place first among equals', () =>
     checkProperty(gpu, {
       cases,
       count: 250,
@@ -57,7 +58,7 @@ describe('T-12 top k', () => {
       },
     }));
 
-  it('T-12.1 the k largest are the first k of the k + 1 largest; a power of two in front changes nothing', () =>
+  it('T-12.1 P-22 the k largest are the first k of the k + 1 largest; a power of two in front changes nothing', () =>
     checkProperty(gpu, {
       cases,
       data: dataOf,
@@ -77,6 +78,33 @@ describe('T-12 top k', () => {
         });
         expectIndices('first k of k + 1', y, [drawn.R, k], first);
         expectIndices('of the quarters', scaled, y.shape, y.values);
+      },
+    }));
+
+  it('T-12.1 T-12.2 P-22 where scores differ, moved scores give moved places', () =>
+    checkProperty(gpu, {
+      cases: fc.record({ L: lengths(577, 1), eighths: fc.integer({ min: 0, max: 8 }), seed }),
+      data: ({ L, seed }) => {
+        const scores = Float32Array.from(distinct('x', seed, 1, L, L).values, (q) => (q - L / 3) / 7);
+        const order = distinct('order', seed, 1, L, L).values;
+        return {
+          x: { values: scores, shape: [1, L] },
+          moved: { values: Float32Array.from(order, (place) => scores[place] as number), shape: [1, L] },
+          order: { values: order, shape: [L] },
+        };
+      },
+      run: ({ x, moved }, { L, eighths }) => {
+        const k = Math.floor((L * eighths) / 8);
+        return [
+          topKIndices(x, k, 'score'),
+          topKIndices(moved, k, 'score'),
+          topKIndices(moved, k, 'position'),
+        ];
+      },
+      judge: ([y, moved, byPosition], { order }) => {
+        const back = Uint32Array.from(moved.values, (place) => order.values[place] as number);
+        expectIndices('places moved back', { ...moved, values: back }, y.shape, y.values);
+        expectIndices('by position', byPosition, y.shape, moved.values.slice().sort());
       },
     }));
 

@@ -8,15 +8,17 @@ import * as v from 'valibot';
 import { FileError } from '../../tensor/errors.ts';
 import {
   type ClipVisionConfig,
+  endTokens,
   featureLayer,
   type LlamaConfig,
   type LlavaConfig,
+  padTokenId,
   readClipConfig,
   readGeneration,
   readLlamaConfig,
 } from './config.ts';
 import { type ModelFiles, readJson, sizeCaps } from './model-files.ts';
-import { checkSchema, only, wholeNumber } from './schema.ts';
+import { anyObject, checkSchema, object, only, wholeNumber } from './schema.ts';
 
 /** How a picture becomes a square: the whole of it on a square ground, or the square in its middle. */
 export type ImageMode = 'pad' | 'crop';
@@ -31,7 +33,7 @@ export interface AuthorsConfig {
 
 const tokenId = wholeNumber(0, 1 << 22);
 
-const schema = v.object({
+const schema = object({
   model_type: v.picklist(['llava', 'llava_llama']),
   mm_vision_tower: v.pipe(v.string(), v.minLength(1), v.maxLength(1024)),
   mm_projector_type: only('mlp2x_gelu'), // 'linear' where it is left out
@@ -44,10 +46,10 @@ const schema = v.object({
   s2: v.optional(only(false)),
   bos_token_id: v.nullish(tokenId, 1),
   eos_token_id: v.nullish(v.union([tokenId, v.pipe(v.array(tokenId), v.minLength(1), v.maxLength(64))]), 2),
-  pad_token_id: v.nullish(v.number(), null),
+  pad_token_id: v.nullish(padTokenId, null),
 });
 
-const looseSchema = v.object({
+const looseSchema = object({
   model_type: v.optional(v.unknown()),
   architectures: v.optional(v.unknown()),
   mm_vision_tower: v.optional(v.unknown()),
@@ -68,11 +70,10 @@ export async function readAuthorsConfig(files: ModelFiles, json: unknown): Promi
   const raw = checkSchema(who, schema, json);
   const text = readLlamaConfig(who, { ...(json as object), model_type: 'llama' });
   const generation = await readGeneration(files);
-  const eos = generation.eos_token_id ?? raw.eos_token_id;
-  const bosTokenId = generation.bos_token_id ?? raw.bos_token_id;
-  if (bosTokenId >= text.vocabSize) {
-    throw new FileError(`${who} bos_token_id: expected less than ${text.vocabSize}, got ${bosTokenId}`);
-  }
+  const ends = endTokens(files.where, text.vocabSize, generation, {
+    bos_token_id: raw.bos_token_id ?? 1,
+    eos_token_id: raw.eos_token_id ?? 2,
+  });
   return {
     text,
     visionTower: raw.mm_vision_tower,
@@ -93,8 +94,7 @@ export async function readAuthorsConfig(files: ModelFiles, json: unknown): Promi
         ),
         imageTokenIndex: null,
         projectorActivation: 'gelu',
-        bosTokenId,
-        eosTokenIds: typeof eos === 'number' ? [eos] : eos,
+        ...ends,
         padTokenId: raw.pad_token_id,
       };
     },
@@ -102,7 +102,7 @@ export async function readAuthorsConfig(files: ModelFiles, json: unknown): Promi
 }
 
 const towerSchema = v.variant('model_type', [
-  v.object({ model_type: v.literal('clip'), vision_config: v.looseObject({}) }),
+  v.object({ model_type: v.literal('clip'), vision_config: anyObject }),
   v.looseObject({ model_type: v.literal('clip_vision_model') }),
 ]);
 

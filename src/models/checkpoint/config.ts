@@ -1,4 +1,4 @@
-// config.json and generation_config.json of a LLaVA-1.5 in the llava-hf layout. SPEC M-2.14 to M-2.19.
+// config.json and generation_config.json of a LLaVA-1.5 in the llava-hf layout. SPEC M-2.14 to M-2.19, M-2.34.
 //
 // Real checkpoints leave out most keys and count on the defaults of the Python classes they were
 // saved by; those of transformers 4.37 are written here beside each key. Whatever would change the
@@ -7,7 +7,7 @@
 import * as v from 'valibot';
 import { FileError } from '../../tensor/errors.ts';
 import { type ModelFiles, quoted, readJson, sizeCaps } from './model-files.ts';
-import { checkSchema, only, positiveNumber, wholeNumber } from './schema.ts';
+import { checkSchema, object, only, positiveNumber, wholeNumber } from './schema.ts';
 
 export interface ClipVisionConfig {
   readonly hiddenSize: number; //       C
@@ -30,7 +30,8 @@ export interface LlamaConfig {
   readonly vocabSize: number;
   readonly normEps: number;
   readonly ropeTheta: number;
-  readonly maxPositions: number;
+  readonly ropeFactor: number; //        positions are divided by it (linear scaling); 1 without scaling
+  readonly maxPositions: number; //      max_position_embeddings · ropeFactor
   readonly tieWordEmbeddings: boolean;
 }
 
@@ -49,9 +50,11 @@ const maxSize = 1 << 20;
 const maxVocab = 1 << 22;
 const size = wholeNumber(1, maxSize);
 const tokenId = wholeNumber(0, maxVocab);
+/** −1 where there is none. */
+export const padTokenId: v.GenericSchema<unknown, number> = wholeNumber(-1, maxVocab);
 const tokenIds = v.union([tokenId, v.pipe(v.array(tokenId), v.minLength(1), v.maxLength(64))]);
 
-const visionSchema = v.object({
+const visionSchema = object({
   model_type: v.optional(only('clip_vision_model'), 'clip_vision_model'),
   hidden_size: v.optional(size, 768),
   intermediate_size: v.optional(size, 3072),
@@ -75,16 +78,21 @@ const clipLarge336 = {
 };
 
 // Newer files keep the angle settings in rope_parameters, older ones in rope_theta and rope_scaling.
+const mostRopeFactor = 4096;
+const isRopeFactor = (factor: number): boolean => factor >= 1 && factor <= mostRopeFactor;
+const ropeFactor = v.pipe(v.number(), v.check(isRopeFactor, `a number of 1 to ${mostRopeFactor}`));
+const ropeType = v.optional(v.picklist(['default', 'linear']));
 const ropeSchema = v.nullish(
-  v.object({
-    type: v.optional(only('default')),
-    rope_type: v.optional(only('default')),
+  object({
+    type: ropeType,
+    rope_type: ropeType,
+    factor: v.nullish(ropeFactor),
     rope_theta: v.optional(positiveNumber(1e12)),
     partial_rotary_factor: v.optional(only(1)),
   }),
 );
 
-const textSchema = v.object({
+const textSchema = object({
   model_type: v.optional(only('llama'), 'llama'),
   vocab_size: v.optional(wholeNumber(1, maxVocab), 32_000),
   hidden_size: v.optional(size, 4096),
@@ -104,10 +112,10 @@ const textSchema = v.object({
   tie_word_embeddings: v.optional(v.boolean(), false),
   bos_token_id: v.nullish(tokenId),
   eos_token_id: v.nullish(tokenIds),
-  pad_token_id: v.nullish(v.number()),
+  pad_token_id: v.nullish(padTokenId),
 });
 
-const llavaSchema = v.object({
+const llavaSchema = object({
   architectures: v.nullish(v.array(v.string())),
   vision_config: v.nullish(visionSchema),
   text_config: v.nullish(textSchema),
@@ -120,10 +128,10 @@ const llavaSchema = v.object({
   tie_word_embeddings: v.nullish(v.boolean()),
   bos_token_id: v.nullish(tokenId),
   eos_token_id: v.nullish(tokenIds),
-  pad_token_id: v.nullish(v.number()),
+  pad_token_id: v.nullish(padTokenId),
 });
 
-const generationSchema = v.object({ bos_token_id: v.nullish(tokenId), eos_token_id: v.nullish(tokenIds) });
+const generationSchema = object({ bos_token_id: v.nullish(tokenId), eos_token_id: v.nullish(tokenIds) });
 
 /** Reads and checks both files; generation_config.json may be absent. Throws FileError. */
 export async function readLlavaConfig(files: ModelFiles): Promise<LlavaConfig> {
@@ -136,11 +144,10 @@ export async function readLlavaConfig(files: ModelFiles): Promise<LlavaConfig> {
   const vision = clipConfig(`${who} vision_config`, raw.vision_config ?? v.parse(visionSchema, clipLarge336));
   const rawText = raw.text_config ?? v.parse(textSchema, {});
   const text = llamaConfig(`${who} text_config`, rawText, raw.tie_word_embeddings === true);
-  const eos = generation.eos_token_id ?? raw.eos_token_id ?? rawText.eos_token_id ?? 2;
-  const bosTokenId = generation.bos_token_id ?? raw.bos_token_id ?? rawText.bos_token_id ?? 1;
-  if (bosTokenId >= text.vocabSize) {
-    throw new FileError(`${who} bos_token_id: expected less than ${text.vocabSize}, got ${bosTokenId}`);
-  }
+  const ends = endTokens(files.where, text.vocabSize, generation, {
+    bos_token_id: raw.bos_token_id ?? rawText.bos_token_id ?? 1,
+    eos_token_id: raw.eos_token_id ?? rawText.eos_token_id ?? 2,
+  });
   return {
     vision,
     text,
@@ -151,14 +158,13 @@ export async function readLlavaConfig(files: ModelFiles): Promise<LlavaConfig> {
     ),
     imageTokenIndex: raw.image_token_index ?? raw.image_token_id ?? 32_000,
     projectorActivation: raw.projector_hidden_act,
-    bosTokenId,
-    eosTokenIds: typeof eos === 'number' ? [eos] : eos,
+    ...ends,
     padTokenId: raw.pad_token_id ?? rawText.pad_token_id ?? null,
   };
 }
 
 function checkModelType(who: string, json: unknown): void {
-  const looseSchema = v.object({ model_type: v.string(), architectures: v.nullish(v.array(v.string())) });
+  const looseSchema = object({ model_type: v.string(), architectures: v.nullish(v.array(v.string())) });
   const { model_type, architectures } = checkSchema(who, looseSchema, json);
   if (model_type !== 'llava') {
     throw new FileError(`${who} model_type: expected "llava" (LLaVA-1.5), got ${quoted(model_type)}`);
@@ -181,6 +187,28 @@ export async function readGeneration(files: ModelFiles): Promise<GenerationConfi
   if (!(await files.has(name))) return {};
   const json = await readJson(files, name, sizeCaps.config);
   return checkSchema(`${files.where}/${name}`, generationSchema, json);
+}
+
+/**
+ * BOS and EOS: those of generation_config.json, else of config.json. Throws FileError, naming the file that they are from,
+ * for an id that the vocabulary has not.
+ */
+export function endTokens(
+  where: string,
+  vocabSize: number,
+  generation: GenerationConfig,
+  config: { readonly bos_token_id: number; readonly eos_token_id: number | readonly number[] },
+): Pick<LlavaConfig, 'bosTokenId' | 'eosTokenIds'> {
+  const check = (field: keyof GenerationConfig, ids: readonly number[]): readonly number[] => {
+    const beyond = ids.find((id) => id >= vocabSize);
+    if (beyond === undefined) return ids;
+    const file = generation[field] == null ? 'config.json' : 'generation_config.json';
+    throw new FileError(`${where}/${file} ${field}: expected less than ${vocabSize}, got ${beyond}`);
+  };
+  const bosTokenId = generation.bos_token_id ?? config.bos_token_id;
+  const eos = generation.eos_token_id ?? config.eos_token_id;
+  check('bos_token_id', [bosTokenId]);
+  return { bosTokenId, eosTokenIds: check('eos_token_id', typeof eos === 'number' ? [eos] : eos) };
 }
 
 /** The `vision_config` of `json`; without one, CLIP ViT-L/14 at 336 pixels. Throws FileError. */
@@ -219,6 +247,7 @@ function llamaConfig(who: string, raw: v.InferOutput<typeof textSchema>, tied: b
   if (headSize % 2 !== 0) {
     throw new FileError(`${who}: expected an even number of channels per head (RoPE), got ${headSize}`);
   }
+  const ropeFactor = linearFactor(who, raw);
   return {
     hiddenSize: raw.hidden_size,
     intermediateSize: raw.intermediate_size,
@@ -229,7 +258,8 @@ function llamaConfig(who: string, raw: v.InferOutput<typeof textSchema>, tied: b
     vocabSize: raw.vocab_size,
     normEps: raw.rms_norm_eps,
     ropeTheta: ropeTheta(who, raw),
-    maxPositions: raw.max_position_embeddings,
+    ropeFactor,
+    maxPositions: Math.floor(raw.max_position_embeddings * ropeFactor), // the positions that it was made for, stretched
     tieWordEmbeddings: tied || raw.tie_word_embeddings,
   };
 }
@@ -239,6 +269,35 @@ function ropeTheta(who: string, raw: v.InferOutput<typeof textSchema>): number {
   const values = new Set(given.filter((theta) => theta != null));
   if (values.size > 1) throw new FileError(`${who} rope_theta: expected one value, got ${[...values]}`);
   return [...values][0] ?? 10_000;
+}
+
+/** M-2.34. By what positions are divided, 1 for nothing. Throws FileError. */
+function linearFactor(who: string, raw: v.InferOutput<typeof textSchema>): number {
+  const factors = (['rope_scaling', 'rope_parameters'] as const).flatMap((field) => {
+    const { type, rope_type, factor } = raw[field] ?? {};
+    if (type !== undefined && rope_type !== undefined && type !== rope_type) {
+      throw new FileError(
+        `${who} ${field}.rope_type: expected ${quoted(type)}, as in type, got ${quoted(rope_type)}`,
+      );
+    }
+    const named = rope_type ?? type;
+    if (named === 'linear') {
+      if (factor != null) return [factor];
+      throw new FileError(
+        `${who} ${field}.factor: expected a number beside the type "linear", got ${quoted(factor)}`,
+      );
+    }
+    if (named === undefined && factor != null) {
+      throw new FileError(`${who} ${field}.rope_type: expected "linear" beside a factor, got none`);
+    }
+    return raw[field] == null || named === undefined ? [] : [1];
+  });
+  const values = new Set(factors);
+  if (values.size > 1)
+    throw new FileError(
+      `${who} rope_scaling: expected one scaling, got factors ${[...values].join(' and ')}`,
+    );
+  return factors[0] ?? 1;
 }
 
 /** Checks the index of the hidden state that is used. Throws FileError. */

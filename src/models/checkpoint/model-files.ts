@@ -43,8 +43,16 @@ export function checkFileName(where: string, name: string): void {
 
 /** A value as it appears in a message: JSON, cut to 80 characters. */
 export function quoted(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = jsonText(value);
   return text.length > 80 ? `${text.slice(0, 80)}...` : text;
+}
+
+function jsonText(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return 'a value with too many levels to show'; // JSON.parse takes any number of them, the stack does not
+  }
 }
 
 /** The whole of a file of at most `maxBytes`. Throws FileError for a longer one. */

@@ -7,7 +7,7 @@ import * as v from 'valibot';
 import { FileError } from '../../tensor/errors.ts';
 import type { PreprocessorConfig } from '../preprocess/clip-pixels.ts';
 import { type ModelFiles, readJson, sizeCaps } from './model-files.ts';
-import { checkSchema, only, positiveNumber, wholeNumber } from './schema.ts';
+import { checkSchema, object, only, positiveNumber, wholeNumber } from './schema.ts';
 
 const edge = wholeNumber(1, 4096);
 const channel = v.pipe(v.number(), v.finite());
@@ -15,7 +15,7 @@ const done = v.optional(only(true), true);
 const processorNames = ['CLIPImageProcessor', 'CLIPImageProcessorFast', 'CLIPFeatureExtractor'] as const;
 const bicubic = 3;
 
-const schema = v.object({
+const schema = object({
   image_processor_type: v.nullish(v.picklist(processorNames)),
   size: v.optional(v.union([edge, v.strictObject({ shortest_edge: edge })]), 224),
   crop_size: v.optional(v.union([edge, v.strictObject({ height: edge, width: edge })]), 224),
@@ -72,11 +72,7 @@ async function find(files: ModelFiles): Promise<{ who: string; json: unknown }> 
   const who = `${files.where}/${newName} image_processor`;
   if (await files.has(newName)) {
     const json = await readJson(files, newName, sizeCaps.config);
-    const { image_processor } = checkSchema(
-      who,
-      v.object({ image_processor: v.optional(v.unknown()) }),
-      json,
-    );
+    const { image_processor } = checkSchema(who, object({ image_processor: v.optional(v.unknown()) }), json);
     if (image_processor !== undefined) return { who, json: image_processor };
   }
   return { who: `${files.where}/${name} (absent: defaults)`, json: {} };

@@ -18,6 +18,19 @@ export function positiveNumber(most: number): Schema<number> {
   return v.pipe(v.number(), v.check(inRange, `a number above 0, up to ${most}`));
 }
 
+/** An object with these fields, others ignored. Not an array, which valibot's own would take where no field is needed. */
+export function object<const Entries extends v.ObjectEntries>(
+  entries: Entries,
+): Schema<v.InferOutput<v.ObjectSchema<Entries, undefined>>> {
+  return v.pipe(anyObject, v.object(entries));
+}
+
+/** Any object but an array, as it is. */
+export const anyObject: Schema<Record<string, unknown>> = v.custom<Record<string, unknown>>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  'an object',
+);
+
 /** The one value that is implemented; whatever else is refused by name. */
 export function only<const Value extends string | number | boolean>(value: Value): Schema<Value> {
   return v.custom<Value>((input) => input === value, JSON.stringify(value));

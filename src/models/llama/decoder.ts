@@ -54,7 +54,8 @@ export function emptyCache(gpu: Gpu, { config }: LlamaWeights, positionCount: nu
       `emptyCache: expected at most ${config.maxPositions} positions, got ${positionCount}`,
     );
   }
-  return { length: 0, layers: [], rope: ropeTable(gpu, positionCount, config.headSize, config.ropeTheta) };
+  const rope = ropeTable(gpu, positionCount, config.headSize, config.ropeTheta, config.ropeFactor);
+  return { length: 0, layers: [], rope };
 }
 
 /**

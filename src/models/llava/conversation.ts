@@ -4,7 +4,7 @@
 //
 // What was said is a sequence of ids, the transcript. The key-value cache between turns holds its beginning; a turn
 // appends what is not in it yet: the end of the answer before, EOS, and the next question. The form above is that of the
-// template `hf`.
+// template `hf`; behind a chat template's answers stands what that template writes there (M-3.20).
 //
 //   V visual tokens   C channels of the encoder   E channels of the decoder   T new positions
 

@@ -1,17 +1,21 @@
 // Decoding: greedy, or by a sampler. SPEC M-7, M-8.
 //
 // Greedy, the next token is chosen, and embedded for the step that follows, on the device: a token costs one reading of
-// four bytes and no upload. A sampler is handed the logits of each step.
+// twelve bytes and no upload. A sampler is handed the logits of each step. Whether they are finite is read with them.
 
 import {
   argmax,
+  checkFinite,
   dispose,
+  type FiniteCheck,
+  type Gpu,
   type IndexTensor,
   indexTensor,
   lookup,
-  read,
+  readAll,
   reshape,
   type Tensor,
+  throwIfNonFinite,
   tidy,
 } from '../../tensor/index.ts';
 import { type DecoderStep, decoderStep, emptyCache, type KeyValueCache } from '../llama/decoder.ts';
@@ -32,6 +36,8 @@ export interface Prefill {
   readonly step: DecoderStep; // logits [1, V] of the prompt's last position, and the cache
   readonly maxNewTokens: number;
   readonly sample?: Sample | undefined;
+  /** Of what came before the prompt: read with the first token, and throws in its place. */
+  readonly check?: FiniteCheck | undefined;
 }
 
 /**
@@ -60,13 +66,13 @@ export function prefill(
 
 /**
  * The most likely tokens, one after the other, until EOS (which is not handed out) or maxNewTokens. Frees the prefill,
- * also when the caller stops early.
+ * also when the caller stops early. Throws RangeError for logits that are not finite (M-7.4) and where `start.check` does.
  */
 export function decode(llava: Llava, start: Prefill): AsyncGenerator<number, void, undefined> {
   const tokens = decodeTokens(llava, start);
   // A generator that is stopped before it has begun runs nothing of its own, not even its finally.
   const stop = tokens.return.bind(tokens);
-  tokens.return = (value) => stop(value).finally(() => dispose(start.step));
+  tokens.return = (value) => stop(value).finally(() => dispose(start.step, start.check ?? {}));
   return tokens;
 }
 
@@ -86,10 +92,11 @@ async function* decodeTokens(llava: Llava, start: Prefill): AsyncGenerator<numbe
 export async function* continueDecoding(
   llava: Llava,
   running: { step: DecoderStep },
-  { maxNewTokens, sample }: Omit<Prefill, 'step'>,
+  { maxNewTokens, sample, check }: Omit<Prefill, 'step'>,
 ): AsyncGenerator<number, void, undefined> {
   for (let count = 1; ; count++) {
-    const { tokenId, next } = await chooseToken(llava, running.step.logits, sample);
+    const earlier = count === 1 && check !== undefined ? [check] : [];
+    const { tokenId, next } = await chooseToken(llava, running.step.logits, sample, earlier);
     const ended = llava.config.eosTokenIds.includes(tokenId);
     if (!ended && count < maxNewTokens) running.step = advance(llava, running.step, next);
     dispose(next);
@@ -104,12 +111,22 @@ interface Choice {
   readonly next: IndexTensor; // [1]  the same on the device
 }
 
-async function chooseToken({ gpu, config }: Llava, logits: Tensor, sample?: Sample): Promise<Choice> {
+async function chooseToken(
+  { gpu, config }: Llava,
+  logits: Tensor,
+  sample: Sample | undefined,
+  earlier: readonly FiniteCheck[],
+): Promise<Choice> {
+  const checks = [...earlier, checkFinite(logits, 'decode: expected finite logits', (id) => `token ${id}`)];
   if (sample === undefined) {
     const next = argmax(logits); // [1]
-    return { tokenId: await readAndKeep(next), next };
+    const [tokenId] = await readChecked(gpu, next, checks).catch((error: unknown) => {
+      dispose(next);
+      throw error;
+    });
+    return { tokenId: tokenId as number, next };
   }
-  const tokenId = sample(await read(logits));
+  const tokenId = sample(await readChecked(gpu, logits, checks));
   const { vocabSize } = config.text;
   if (!Number.isInteger(tokenId) || tokenId < 0 || tokenId >= vocabSize) {
     throw new RangeError(`decode: expected sample to choose an id below ${vocabSize}, got ${tokenId}`);
@@ -117,13 +134,20 @@ async function chooseToken({ gpu, config }: Llava, logits: Tensor, sample?: Samp
   return { tokenId, next: indexTensor(gpu, Uint32Array.of(tokenId), [1]) };
 }
 
-async function readAndKeep(next: IndexTensor): Promise<number> {
+/** The values of `x` and what the checks found, with one mapping. Frees the checks. */
+async function readChecked<T extends Tensor | IndexTensor>(
+  gpu: Gpu,
+  x: T,
+  checks: readonly FiniteCheck[],
+): Promise<T extends Tensor ? Float32Array : Uint32Array> {
   try {
-    const [tokenId] = await read(next);
-    return tokenId as number;
-  } catch (error) {
-    dispose(next);
-    throw error;
+    const [values, ...found] = await readAll(gpu, [x, ...checks.map((check) => check.found)]);
+    checks.forEach((check, i) => {
+      throwIfNonFinite(check, found[i] as Uint32Array);
+    });
+    return values as T extends Tensor ? Float32Array : Uint32Array;
+  } finally {
+    dispose(checks);
   }
 }
 

@@ -7,6 +7,7 @@ import {
   checkBudget,
   concat,
   dims,
+  FileError,
   type Gpu,
   gelu,
   indexTensor,
@@ -71,9 +72,9 @@ export async function loadLlava(
     const { config, preprocessor, imageMode, template } = sources;
     const tokenizer = await loadTokenizer(files);
     if (tokenizer.vocabSize > config.text.vocabSize) {
-      throw new RangeError(
-        `${files.where}/tokenizer.json: expected at most ${config.text.vocabSize} pieces, the vocab_size of config.json, ` +
-          `got ${tokenizer.vocabSize}`,
+      const most = `${config.text.vocabSize} pieces, the vocab_size of config.json`;
+      throw new FileError(
+        `${files.where}: expected a tokenizer of at most ${most}, got ${tokenizer.vocabSize}`,
       );
     }
     return {

@@ -30,8 +30,26 @@ export async function inflateExactly(
     throw new FileError(`${name}: expected ${expected} bytes of inflated IDAT, got ${total}`);
   }
   // zlib has compared this already; here it shows that nothing follows the stream, on which platforms differ.
-  if (lastWord(compressed) !== checksum) {
+  if (lastWord(compressed) !== checksum || (await endsBefore(compressed, checksum))) {
     throw new FileError(`${name}: expected IDAT to end with the checksum of its data, got other bytes`);
+  }
+}
+
+/**
+ * Whether a whole stream ends before the last four bytes, which are its checksum once more. Then the checksum is found
+ * further in front, and what goes up to there inflates; where it is found by chance, that is cut off.
+ */
+async function endsBefore(compressed: readonly Uint8Array[], checksum: number): Promise<boolean> {
+  const bytes = new Uint8Array(await new Blob(compressed.map((part) => part.slice())).arrayBuffer());
+  const view = new DataView(bytes.buffer);
+  let at = bytes.length - 5;
+  while (at >= 0 && view.getUint32(at) !== checksum) at--;
+  if (at < 0) return false;
+  try {
+    for await (const _ of inflate([bytes.subarray(0, at + 4)], '')); // as long as the whole, at most
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -3,15 +3,18 @@
 //     hf, vicuna_v1    </s>USER: QUESTION ASSISTANT:
 //     llava_llama_2    ▁</s><s>[INST] QUESTION [/INST]
 //     plain            has no turns
+//     a chat template  what the template writes there (chat-template.ts)
 //
 // (LLaVA, conversation.py, with the answer's text alone as the message.)
 
+import { encodeBehindSpecial, encodeBehindText, encodeParts } from './behind.ts';
+import { shownQuestion } from './chat-template.ts';
 import type { PromptTemplate } from './prompt.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /**
  * The end of an answer, and the question that follows it. As in a first question, nothing in it becomes a special token.
- * Throws RangeError for an empty or blank question, and for the template `plain`.
+ * Throws RangeError for an empty or blank question, and for a template that has no turns, such as `plain`.
  */
 export function encodeNextQuestion(
   tokenizer: Tokenizer,
@@ -19,6 +22,16 @@ export function encodeNextQuestion(
   template: PromptTemplate = 'hf',
 ): number[] {
   if (question.trim() === '') throw new RangeError('question: expected text, got none');
+  if (typeof template !== 'string') {
+    const { turn, end } = template;
+    if (turn === null) throw new RangeError('template: expected one whose turns are alike, got another');
+    const parts = [
+      { text: turn, isUsers: false },
+      { text: shownQuestion(template.trimsNext, question), isUsers: true },
+      { text: end, isUsers: false },
+    ];
+    return encodeParts(tokenizer, parts, 'text');
+  }
   const { bosTokenId, eosTokenId } = tokenizer;
   switch (template) {
     case 'hf':
@@ -31,20 +44,4 @@ export function encodeNextQuestion(
     case 'plain':
       throw new RangeError('template: expected one that has turns for a conversation, got plain');
   }
-}
-
-/**
- * Whether text begins with its own "▁" behind a special token, as it does at the very start, is up to the tokenizer: with
- * `legacy: false` it does not.
- */
-function encodeBehindSpecial(tokenizer: Tokenizer, text: string): number[] {
-  const probe = 'USER:';
-  const [special, ...ids] = tokenizer.encode(`</s>${probe}`);
-  const hasPrefix = special !== tokenizer.eosTokenId || ids.join() === tokenizer.encodePlain(probe).join();
-  return hasPrefix ? tokenizer.encodePlain(text) : encodeBehindText(tokenizer, text);
-}
-
-/** Without a "▁" of its own: behind a newline, a byte that merges with nothing. */
-function encodeBehindText(tokenizer: Tokenizer, text: string): number[] {
-  return tokenizer.encodePlain(`\n${text}`).slice(tokenizer.encodePlain('\n').length);
 }

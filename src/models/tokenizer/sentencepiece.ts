@@ -1,6 +1,7 @@
 // tokenizer.model: a SentencePiece model, made into what tokenizer.json would say. SPEC M-3.13, M-3.14.
 //
-//     ModelProto   1 pieces* { 1 text, 2 score, 3 type }   2 trainer settings   3 normaliser settings   5 denormaliser
+//     ModelProto   1 pieces* { 1 text, 2 score, 3 type }   2 trainer settings   3 normaliser settings   4 self-test
+//                  5 denormaliser
 //
 // SentencePiece's BPE merges the neighbours whose joined piece has the highest score; the library's goes by a list of
 // pairs. The list is: every cut of every piece into two pieces, pieces by falling score, cuts by the ids of their parts.
@@ -26,6 +27,7 @@ const UNKNOWN = 2;
 const CONTROL = 3;
 const BYTE = 6;
 const BPE = 2;
+const SELF_TEST = 4; // field of a ModelProto
 
 const maxPieces = 1_000_000;
 const maxPieceLength = 256;
@@ -82,6 +84,8 @@ export function readSentencePiece(who: string, bytes: Uint8Array): SentencePiece
       if (settings.has(number))
         throw new FileError(`${who} field ${number}: expected one value, got several`);
       settings.set(number, value);
+    } else if (number === SELF_TEST) {
+      checkSelfTest(`${who} self_test_data`, value);
     }
   }
   const message = (name: string, number: number, shape: MessageShape): unknown =>
@@ -94,6 +98,13 @@ export function readSentencePiece(who: string, bytes: Uint8Array): SentencePiece
     message('denormalizer_spec', 5, normalizerShape),
   );
   return { ...namedPieces(who, pieces), merges: mergesOf(who, pieces) };
+}
+
+/** Its samples say what texts gave when the model was made. They are not used, but must be messages. */
+function checkSelfTest(who: string, bytes: Uint8Array): void {
+  for (const { number, wireType, bytes: sample } of readFields(who, bytes)) {
+    if (number === 1 && wireType === 2) readMessage(`${who} samples`, sample, {});
+  }
 }
 
 function namedPieces(who: string, pieces: readonly Piece[]): Omit<SentencePieceModel, 'merges'> {

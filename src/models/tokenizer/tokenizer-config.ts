@@ -1,8 +1,8 @@
 // tokenizer_config.json and added_tokens.json. SPEC M-3.3, M-3.13.
 
 import * as v from 'valibot';
-import { type ModelFiles, readJson, sizeCaps } from '../checkpoint/model-files.ts';
-import { checkSchema, only, wholeNumber } from '../checkpoint/schema.ts';
+import { type ModelFiles, quoted, readJson, sizeCaps } from '../checkpoint/model-files.ts';
+import { anyObject, checkSchema, object, only, wholeNumber } from '../checkpoint/schema.ts';
 import { type AddedToken, maxPieces } from './vocabulary.ts';
 
 type TokenContent = string | { readonly content: string };
@@ -16,23 +16,23 @@ export interface TokenizerConfig {
   readonly added_tokens_decoder?: Readonly<Record<string, Omit<AddedToken, 'id'>>> | null | undefined;
 }
 
-const tokenOptions = v.object({
+const tokenFields = {
   content: v.pipe(v.string(), v.minLength(1), v.maxLength(1024)),
   special: v.optional(v.boolean(), false),
   single_word: v.optional(only(false)),
   lstrip: v.optional(v.boolean()),
   rstrip: v.optional(v.boolean()),
   normalized: v.optional(v.boolean()),
-});
+};
 
 /** An added token as tokenizer.json has it. */
-export const addedTokenSchema: v.GenericSchema<unknown, AddedToken> = v.object({
-  ...tokenOptions.entries,
+export const addedTokenSchema: v.GenericSchema<unknown, AddedToken> = object({
+  ...tokenFields,
   id: wholeNumber(0, maxPieces),
 });
 
-const tokenContent = v.union([v.string(), v.object({ content: v.string() })]);
-const configSchema = v.object({
+const tokenContent = v.union([v.string(), object({ content: v.string() })]);
+const configSchema = object({
   bos_token: v.nullish(tokenContent, '<s>'),
   eos_token: v.nullish(tokenContent, '</s>'),
   add_bos_token: v.nullish(only(true)),
@@ -40,9 +40,11 @@ const configSchema = v.object({
   clean_up_tokenization_spaces: v.nullish(only(false)),
   pad_token: v.nullish(tokenContent),
   legacy: v.nullish(v.boolean(), true),
-  added_tokens_decoder: v.nullish(v.record(v.pipe(v.string(), v.regex(/^\d{1,7}$/)), tokenOptions)),
+  added_tokens_decoder: v.nullish(
+    v.pipe(anyObject, v.record(v.pipe(v.string(), v.regex(/^\d{1,7}$/)), object(tokenFields))),
+  ),
 });
-const addedSchema = v.record(v.string(), wholeNumber(0, maxPieces));
+const tokenId = wholeNumber(0, maxPieces);
 
 /** Reads tokenizer_config.json, or takes the defaults where there is none. Throws FileError. */
 export async function readTokenizerConfig(files: ModelFiles): Promise<TokenizerConfig> {
@@ -61,9 +63,14 @@ export async function addedTokensOf(
   }
   const name = 'added_tokens.json';
   if (!(await files.has(name))) return [];
+  const who = `${files.where}/${name}`;
   const json = await readJson(files, name, sizeCaps.config);
-  const ids = checkSchema(`${files.where}/${name}`, addedSchema, json);
-  return Object.entries(ids).map(([content, id]) => ({ id, content, special: true }));
+  // Not v.record, which leaves out a token `constructor` without a word.
+  return Object.entries(checkSchema(who, anyObject, json)).map(([content, id]) => ({
+    id: checkSchema(`${who} ${quoted(content)}`, tokenId, id),
+    content,
+    special: true,
+  }));
 }
 
 /** The text of a token that may stand alone or in a record. */

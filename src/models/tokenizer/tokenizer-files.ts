@@ -7,7 +7,7 @@
 import * as v from 'valibot';
 import { FileError } from '../../tensor/errors.ts';
 import { type ModelFiles, quoted, readJson, sizeCaps } from '../checkpoint/model-files.ts';
-import { checkSchema, only } from '../checkpoint/schema.ts';
+import { anyObject, checkSchema, object, only } from '../checkpoint/schema.ts';
 import { addedTokenSchema, contentOf, readTokenizerConfig } from './tokenizer-config.ts';
 import { modelVocabulary } from './tokenizer-model.ts';
 import { denseVocabulary, maxPieces, type Vocabulary } from './vocabulary.ts';
@@ -19,18 +19,18 @@ export interface TokenizerFiles extends Vocabulary {
 
 const space = only('▁');
 
-const prepend = v.object({ type: only('Prepend'), prepend: space });
-const replaceSpace = v.object({
+const prepend = object({ type: only('Prepend'), prepend: space });
+const replaceSpace = object({
   type: only('Replace'),
   pattern: v.strictObject({ String: only(' ') }),
   content: space,
 });
-const normalizer = v.object({
+const normalizer = object({
   type: only('Sequence'),
   normalizers: v.strictTuple([prepend, replaceSpace]),
 });
 
-const preTokenizer = v.object({
+const preTokenizer = object({
   type: only('Metaspace'),
   replacement: v.optional(space),
   str_rep: v.optional(space),
@@ -40,22 +40,22 @@ const preTokenizer = v.object({
 });
 
 // Decoding is done here, not by the library (detokenize.ts); the file must ask for just that.
-const decoder = v.object({
+const decoder = object({
   type: only('Sequence'),
   decoders: v.strictTuple([
-    v.object({ type: only('Replace'), pattern: v.strictObject({ String: space }), content: only(' ') }),
-    v.object({ type: only('ByteFallback') }),
-    v.object({ type: only('Fuse') }),
-    v.object({ type: only('Strip'), content: only(' '), start: only(1), stop: only(0) }),
+    object({ type: only('Replace'), pattern: v.strictObject({ String: space }), content: only(' ') }),
+    object({ type: only('ByteFallback') }),
+    object({ type: only('Fuse') }),
+    object({ type: only('Strip'), content: only(' '), start: only(1), stop: only(0) }),
   ]),
 });
 
-const tokenizerSchema = v.object({
+const tokenizerSchema = object({
   added_tokens: v.optional(v.pipe(v.array(addedTokenSchema), v.maxLength(10_000)), []),
   normalizer: v.nullish(normalizer),
   pre_tokenizer: v.nullish(preTokenizer),
   decoder,
-  model: v.object({
+  model: object({
     type: v.optional(only('BPE'), 'BPE'),
     byte_fallback: only(true),
     fuse_unk: v.optional(v.boolean()),
@@ -65,7 +65,7 @@ const tokenizerSchema = v.object({
     continuing_subword_prefix: v.nullish(only('')),
     continuing_subword_suffix: v.nullish(only('')),
     end_of_word_suffix: v.nullish(only('')),
-    vocab: v.custom<Record<string, unknown>>(isPlainObject, 'an object'),
+    vocab: anyObject,
     merges: v.array(v.unknown()),
   }),
 });
@@ -85,7 +85,7 @@ async function jsonVocabulary(files: ModelFiles): Promise<Vocabulary> {
   const who = `${files.where}/tokenizer.json`;
   const json = await readJson(files, 'tokenizer.json', sizeCaps.tokenizer);
   const raw = checkSchema(who, tokenizerSchema, json);
-  checkMerges(who, raw.model.merges);
+  checkMerges(who, raw.model.merges, raw.model.vocab);
   if (!Object.hasOwn(raw.model.vocab, raw.model.unk_token)) {
     throw new FileError(`${who} model.unk_token: expected a piece, got ${quoted(raw.model.unk_token)}`);
   }
@@ -102,11 +102,8 @@ async function jsonVocabulary(files: ModelFiles): Promise<Vocabulary> {
   };
 }
 
-function isPlainObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function checkMerges(who: string, merges: readonly unknown[]): void {
+/** Both parts of a merge, and what they give, must be pieces, as the Rust tokenizer has it. */
+function checkMerges(who: string, merges: readonly unknown[], vocab: Record<string, unknown>): void {
   if (merges.length > maxPieces) {
     throw new FileError(`${who} model.merges: expected at most ${maxPieces}, got ${merges.length}`);
   }
@@ -116,5 +113,9 @@ function checkMerges(who: string, merges: readonly unknown[]): void {
     const valid =
       Array.isArray(parts) && parts.length === 2 && parts.every((part) => typeof part === 'string');
     if (!valid) throw new FileError(`${who} model.merges.${i}: expected two pieces, got ${quoted(merge)}`);
+    const unknown = [...parts, parts.join('')].find((part) => !Object.hasOwn(vocab, part));
+    if (unknown !== undefined) {
+      throw new FileError(`${who} model.merges.${i}: expected pieces of vocab, got ${quoted(unknown)}`);
+    }
   });
 }

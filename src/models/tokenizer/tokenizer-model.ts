@@ -13,6 +13,7 @@ export async function modelVocabulary(files: ModelFiles, config: TokenizerConfig
   const special = specialIds.map((id) => ({ id, content: pieces[id] as string, special: true }));
   const known = new Set(specialIds);
   const added = await addedTokensOf(files, config);
+  const addedFile = config.added_tokens_decoder == null ? 'added_tokens.json' : 'tokenizer_config.json';
   // Looked for in the text as it is written, as the original does it.
   const addedTokens = [...special, ...added.filter(({ id }) => !known.has(id))].map((token) => ({
     ...token,
@@ -33,7 +34,8 @@ export async function modelVocabulary(files: ModelFiles, config: TokenizerConfig
       decoder: null,
       model: { type: 'BPE', byte_fallback: true, fuse_unk: true, unk_token: unknownPiece, vocab, merges },
     },
-    pieces: denseVocabulary(who, vocab, added),
+    // The pieces are dense by themselves; what does not fit stands where the added tokens do.
+    pieces: denseVocabulary(`${files.where}/${addedFile}`, vocab, added),
     addedTokens,
     prefix: config.legacy
       ? null

@@ -19,6 +19,8 @@ export interface Tokenizer {
   encode(text: string): number[];
   /** Without BOS. No text becomes a special token. */
   encodePlain(text: string): number[];
+  /** The text cut at its added tokens, which are given as ids. */
+  splitSpecial(text: string): (string | number)[];
   /** Special tokens, and ids beyond the vocabulary, decode to nothing. */
   decode(tokenIds: readonly number[]): string;
   /** The text or the byte that one id stands for. Throws RangeError unless it is an integer >= 0. */
@@ -49,12 +51,32 @@ export async function loadTokenizer(files: ModelFiles): Promise<Tokenizer> {
     vocabSize: checked.pieces.length,
     encode: (text) => encodeWith(honouring, text),
     encodePlain: (text) => encodeWith(plain, text),
+    splitSpecial: (text) => splitAdded(checked, text),
     decode(tokenIds) {
       const stream = streamPieces(pieceText);
       return tokenIds.map((tokenId) => stream.push(tokenId)).join('') + stream.flush();
     },
     pieceText,
   };
+}
+
+/** A token may take the blanks beside it along (lstrip, rstrip); of two that begin alike the longer one counts. */
+function splitAdded({ addedTokens }: TokenizerFiles, text: string): (string | number)[] {
+  if (addedTokens.length === 0) return [text];
+  const sorted = [...addedTokens].sort((a, b) => b.content.length - a.content.length);
+  const patterns = sorted.map(({ content, lstrip, rstrip }) => {
+    const literal = content.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+    return `${lstrip === true ? '\\s*' : ''}(${literal})${rstrip === true ? '\\s*' : ''}`;
+  });
+  const pieces: (string | number)[] = [];
+  let from = 0;
+  for (const match of text.matchAll(new RegExp(patterns.join('|'), 'g'))) {
+    const token = sorted[match.slice(1).findIndex((group) => group !== undefined)];
+    if (token === undefined) continue;
+    pieces.push(text.slice(from, match.index), token.id);
+    from = match.index + match[0].length;
+  }
+  return [...pieces, text.slice(from)];
 }
 
 /** Text for an answer that is printed while it grows. Joined, the parts equal `decode` of all ids. */

@@ -7,6 +7,8 @@ export interface AddedToken {
   readonly id: number;
   readonly content: string;
   readonly special: boolean;
+  readonly lstrip?: boolean | undefined; // it takes the blanks in front of it along
+  readonly rstrip?: boolean | undefined;
 }
 
 export interface Vocabulary {
@@ -31,7 +33,9 @@ export function denseVocabulary(
   const byId = new Map<number, string>();
   const add = (piece: string, id: unknown): void => {
     if (!Number.isInteger(id) || (id as number) < 0 || (id as number) >= maxPieces) {
-      throw new FileError(`${who} id of ${quoted(piece)}: expected an integer below ${maxPieces}, got ${id}`);
+      throw new FileError(
+        `${who} id of ${quoted(piece)}: expected an integer below ${maxPieces}, got ${quoted(id)}`,
+      );
     }
     const other = byId.get(id as number);
     if (other !== undefined && other !== piece) {

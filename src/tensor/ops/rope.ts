@@ -1,10 +1,11 @@
 // Rotary position embedding, half-split. SPEC T-17.
 //
 //     y[d]         = x[d] · cos θ − x[d + D/2] · sin θ
-//     y[d + D/2]   = x[d + D/2] · cos θ + x[d] · sin θ         θ = position · base^(−2d / D),  d < D/2
+//     y[d + D/2]   = x[d + D/2] · cos θ + x[d] · sin θ         θ = position / factor · base^(−2d / D),  d < D/2
 //
-// The angle is a product of f32 numbers, as transformers computes it; its cosine and sine are taken in f64 here,
-// because WGSL promises nothing for angles beyond π. (transformers, LlamaRotaryEmbedding and apply_rotary_pos_emb)
+// The factor is 1 but for linear scaling. The angle is a product of f32 numbers, as transformers computes it; its cosine
+// and sine are taken in f64 here, because WGSL promises nothing for angles beyond π. (transformers 4.37,
+// LlamaRotaryEmbedding, LlamaLinearScalingRotaryEmbedding and apply_rotary_pos_emb)
 //
 // One invocation owns one pair of channels.
 
@@ -46,23 +47,33 @@ const ropeKernel: Kernel = {
 };
 
 /**
- * Cosines and sines for the positions 0 to `positionCount` − 1 and heads of `headSize` channels, an even number; otherwise
- * RangeError.
+ * Cosines and sines for the positions 0 to `positionCount` − 1, each divided by `factor`, and heads of `headSize` channels.
+ * Throws RangeError unless `headSize` is even and `factor` at least 1.
  */
-export function ropeTable(gpu: Gpu, positionCount: number, headSize: number, base: number): RopeTable {
+export function ropeTable(
+  gpu: Gpu,
+  positionCount: number,
+  headSize: number,
+  base: number,
+  factor = 1,
+): RopeTable {
   if (!Number.isInteger(headSize) || headSize < 0 || headSize % 2 !== 0) {
     throw new RangeError(`ropeTable: expected an even head size, got ${headSize}`);
   }
   if (!Number.isInteger(positionCount) || positionCount < 0) {
     throw new RangeError(`ropeTable: expected a whole number of positions, got ${positionCount}`);
   }
+  if (!(factor >= 1 && factor < Number.POSITIVE_INFINITY)) {
+    throw new RangeError(`ropeTable: expected a factor of at least 1, got ${factor}`);
+  }
+  const divisor = Math.fround(factor);
   const half = headSize / 2;
   const cos = new Float32Array(positionCount * half);
   const sin = new Float32Array(positionCount * half);
   for (let d = 0; d < half; d++) {
     const inverseFrequency = Math.fround(1 / Math.fround(base ** Math.fround((2 * d) / headSize)));
     for (let position = 0; position < positionCount; position++) {
-      const angle = Math.fround(position * inverseFrequency);
+      const angle = Math.fround(Math.fround(position / divisor) * inverseFrequency);
       cos[position * half + d] = Math.cos(angle);
       sin[position * half + d] = Math.sin(angle);
     }
