@@ -1,7 +1,6 @@
 // Bugs of the Llama decoder.
 
 const decoder = 'src/models/llama/decoder.ts';
-const matmul = 'src/tensor/ops/matmul.ts';
 const normalize = 'src/tensor/ops/normalize.ts';
 const rope = 'src/tensor/ops/rope.ts';
 const softmax = 'src/tensor/ops/softmax.ts';
@@ -96,15 +95,19 @@ export const decoderMutants = [
     id: 115,
     bug: 'key heads are tiled over the query heads',
     quick: true,
-    file: matmul,
+    file: 'src/tensor/ops/attention.ts',
     edits: [
       [
-        'row / params.M / params.sharing * params.N + n',
-        'row / params.M % (params.batchCount / params.sharing) * params.N + n',
+        'const flatKeys = reshape(keys, [B * G, L, D]);',
+        'const flatKeys = concat(Array.from({ length: H / G }, () => reshape(keys, [B * G, L, D])), 0);',
       ],
       [
-        'batch / params.sharing * params.N + min(column',
-        'batch % (params.batchCount / params.sharing) * params.N + min(column',
+        'const flatValues = reshape(values, [B * G, L, D]);',
+        'const flatValues = concat(Array.from({ length: H / G }, () => reshape(values, [B * G, L, D])), 0);',
+      ],
+      [
+        "import { matmul, matmulTransposed } from './matmul.ts';",
+        "import { concat } from './layout.ts'; import { matmul, matmulTransposed } from './matmul.ts';",
       ],
     ],
   },

@@ -1,17 +1,19 @@
 // Bugs of the projector, the splice and the decoder that properties catch.
 
 const decoder = 'src/models/llama/decoder.ts';
-const matmul = 'src/tensor/ops/matmul.ts';
 const laws = ['spec/models/llama/decoder-laws.spec.ts'];
 
 export const decoderPropertyMutants = [
   {
     id: 1201,
-    bug: 'the bias of a projection is read by row instead of by column',
-    file: matmul,
+    bug: 'the projector reads its hidden layer transposed',
+    file: 'src/models/llava/llava.ts',
     edits: [
-      ['sum += bias[column]; }', 'sum += bias[row % params.N]; }'],
-      ['shift = bias[place]; }', 'shift = bias[row % params.N]; }'],
+      [
+        'return tidy(gpu, () => linear(gelu(linear(tokens, projector.linear1)), projector.linear2));',
+        'return tidy(gpu, () => { const hidden = gelu(linear(tokens, projector.linear1)); return linear(reshape(permute(hidden, [0, 2, 1]), hidden.shape), projector.linear2); });',
+      ],
+      ['  lookup,\n', '  lookup,\n  permute,\n'],
     ],
     specs: ['spec/models/llava/splice-laws.spec.ts'],
     properties: [59],
@@ -74,15 +76,19 @@ export const decoderPropertyMutants = [
   {
     id: 1208,
     bug: 'query heads take turns with the key heads, also with those of other sequences',
-    file: matmul,
+    file: 'src/tensor/ops/attention.ts',
     edits: [
       [
-        'row / params.M / params.sharing * params.N + n',
-        'row / params.M % (params.batchCount / params.sharing) * params.N + n',
+        'const flatKeys = reshape(keys, [B * G, L, D]);',
+        'const flatKeys = concat(Array.from({ length: H / G }, () => reshape(keys, [B * G, L, D])), 0);',
       ],
       [
-        'batch / params.sharing * params.N + min(column',
-        'batch % (params.batchCount / params.sharing) * params.N + min(column',
+        'const flatValues = reshape(values, [B * G, L, D]);',
+        'const flatValues = concat(Array.from({ length: H / G }, () => reshape(values, [B * G, L, D])), 0);',
+      ],
+      [
+        "import { matmul, matmulTransposed } from './matmul.ts';",
+        "import { concat } from './layout.ts'; import { matmul, matmulTransposed } from './matmul.ts';",
       ],
     ],
     specs: laws,

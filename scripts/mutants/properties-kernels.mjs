@@ -180,4 +180,22 @@ export const kernelPropertyMutants = [
     specs: ['spec/tensor/laws.spec.ts'],
     properties: [6],
   },
+  {
+    id: 1021,
+    bug: 'a row passed round a subgroup meets the wrong columns',
+    file: 'src/tensor/ops/subgroup-product.ts',
+    edits: [
+      ['sum[i] += subgroupShuffle(aUpper, i) * bQuad;', 'sum[i] += subgroupShuffle(aUpper, 7u - i) * bQuad;'],
+    ],
+    specs: ['spec/tensor/ops/matmul.spec.ts', 'spec/tensor/laws.spec.ts'],
+    properties: [1, 2, 3, 8],
+  },
+  {
+    id: 1022,
+    bug: 'the tile of a subgroup writes one quad beyond its end',
+    file: 'src/tensor/ops/subgroup-product.ts',
+    edits: [['if (m < params.M && quad < quads) {', 'if (m <= params.M && quad < quads) {']],
+    specs: ['spec/tensor/laws.spec.ts'],
+    properties: [6],
+  },
 ];

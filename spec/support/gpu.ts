@@ -1,17 +1,23 @@
-// The one device of the test process. A suite that passes without running is worse than one that fails, so a missing
+// The devices of the test process: the adapter's, and the same without subgroups, whose kernels are those of most GPUs. A suite that passes without running is worse than one that fails, so a missing
 // adapter is an error.
 
 import { type Gpu, openGpu } from '../../src/tensor/index.ts';
 
-let opened: Promise<Gpu> | undefined;
+const opened: { usual?: Promise<Gpu>; portable?: Promise<Gpu> } = {};
 
 /** Opens the device at the first call. */
 export function testGpu(): Promise<Gpu> {
-  opened ??= openGpu();
-  return opened;
+  opened.usual ??= openGpu();
+  return opened.usual;
 }
 
-/** The device, if a test has asked for it. */
-export function openedGpu(): Promise<Gpu> | undefined {
-  return opened;
+/** A device on which no kernel uses subgroups. */
+export function portableGpu(): Promise<Gpu> {
+  opened.portable ??= openGpu({ subgroups: false });
+  return opened.portable;
+}
+
+/** The devices that tests have asked for. */
+export function openedGpus(): Promise<Gpu[]> {
+  return Promise.all(Object.values(opened));
 }

@@ -2,21 +2,23 @@
 // compile fail the test that caused them.
 
 import { afterAll, afterEach, beforeEach, expect } from 'vitest';
-import { finish } from '../../src/tensor/index.ts';
+import { finish, type Gpu } from '../../src/tensor/index.ts';
 import { disown } from '../../src/tensor/memory.ts';
 import { largestRatios } from './closeness.ts';
-import { openedGpu } from './gpu.ts';
+import { openedGpus } from './gpu.ts';
 
-let liveBefore: ReadonlySet<unknown> = new Set();
+const liveBefore = new Set<unknown>();
 
 beforeEach(async () => {
-  const gpu = await openedGpu();
-  liveBefore = new Set(gpu?.memory.live);
+  liveBefore.clear();
+  for (const { memory } of await openedGpus()) for (const owner of memory.live) liveBefore.add(owner);
 });
 
 afterEach(async () => {
-  const gpu = await openedGpu();
-  if (gpu === undefined) return;
+  for (const gpu of await openedGpus()) await expectTidy(gpu);
+});
+
+async function expectTidy(gpu: Gpu): Promise<void> {
   const leaked = [...gpu.memory.live].filter((owner) => !liveBefore.has(owner));
   for (const owner of leaked) disown(gpu.memory, owner);
   const openScopes = gpu.memory.scopes.length;
@@ -24,7 +26,7 @@ afterEach(async () => {
   await finish(gpu); // throws what went wrong on the device
   expect(leaked.length, 'tensors that the test did not free').toBe(0);
   expect(openScopes, 'tidy blocks that did not end').toBe(0);
-});
+}
 
 afterAll(() => {
   if (process.env.SPEC_RATIOS === undefined) return;

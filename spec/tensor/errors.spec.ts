@@ -175,6 +175,8 @@ const ELSEWHERE: readonly string[] = [
     'runKernel',
     'scale',
     'silu',
+    'startProfile',
+    'stopProfile',
     'tensor',
     'throwIfNonFinite',
     'tidy',

@@ -22,13 +22,10 @@ import { rowBlocks } from '../../src/tensor/weights.ts';
 import { memoryFile } from '../models/checkpoint/memory-files.ts';
 import { judgeEach } from '../support/cases.ts';
 import { expectBits, expectClose } from '../support/closeness.ts';
-import { testGpu } from '../support/gpu.ts';
+import { portableGpu, testGpu } from '../support/gpu.ts';
 import { expand, integers, recipes } from '../support/recipe.ts';
 
 let gpu: Gpu;
-beforeAll(async () => {
-  gpu = await testGpu();
-});
 
 /** Halves of the int8 grid: exact in f16, f32 and in any sum of up to 1,040 products. */
 function gridValue(i: number, seed: number): number {
@@ -66,7 +63,14 @@ async function throughHalves(values: Float32Array, shape: readonly [number, numb
   return read;
 }
 
-describe('T-20 weights', () => {
+describe.each([
+  ['the fastest kernels here', testGpu],
+  ['kernels for every adapter', portableGpu],
+] as const)('T-20 weights, by %s', (_, open) => {
+  beforeAll(async () => {
+    gpu = await open();
+  });
+
   it('T-20.1 pieces of any length fill a matrix in order', async () => {
     const values = floats(12 * 20, 1);
     for (const piece of [2, 6, 64, 239, 240, 1000]) {

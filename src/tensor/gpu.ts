@@ -12,6 +12,8 @@ import { createMemory, type Memory, trim } from './memory.ts';
 export interface GpuOptions extends DawnOptions {
   /** Bytes that tensors may occupy; by default 70 % of the memory that is there on a software adapter, else no limit. */
   readonly memoryBudgetBytes?: number;
+  /** False: only kernels that run on every adapter. By default subgroups are used where they are faster. */
+  readonly subgroups?: boolean;
 }
 
 export interface AdapterSummary {
@@ -26,6 +28,7 @@ export interface Gpu {
   readonly device: GPUDevice;
   readonly adapter: AdapterSummary;
   readonly features: ReadonlySet<string>;
+  readonly subgroupSize: number | null; // null if there are no subgroups or their size varies
   readonly memory: Memory;
   readonly commands: Commands;
   readonly mapping: Set<GPUBuffer>; // Dawn dies if a buffer is collected while it is being mapped
@@ -55,6 +58,11 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
 function wantedFeatures(adapter: GPUAdapter): GPUFeatureName[] {
   const wanted: GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
   return wanted.filter((feature) => adapter.features.has(feature));
+}
+
+function fixedSubgroupSize(device: GPUDevice, info: GPUAdapterInfo): number | null {
+  if (!device.features.has('subgroups')) return null;
+  return info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : null;
 }
 
 function allLimits(adapter: GPUAdapter): Record<string, number> {
@@ -96,6 +104,7 @@ function wrapDevice(door: DawnDoor, device: GPUDevice, options: GpuOptions): Gpu
       software: info.isFallbackAdapter,
     },
     features: new Set(device.features),
+    subgroupSize: options.subgroups === false ? null : fixedSubgroupSize(device, info),
     memory,
     commands,
     mapping: new Set(),

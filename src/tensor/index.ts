@@ -19,6 +19,7 @@ export { argmax, meanAxis, sumAxis, topTwoGap } from './ops/reduce.ts';
 export { type RopeTable, rope, ropeTable } from './ops/rope.ts';
 export { causalSoftmax, softmax } from './ops/softmax.ts';
 export { topKIndices } from './ops/top-k.ts';
+export { type KernelTime, startProfile, stopProfile } from './profile.ts';
 export {
   type AnyTensor,
   dims,

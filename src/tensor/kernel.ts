@@ -10,6 +10,7 @@ import { GpuError } from './errors.ts';
 import type { Gpu } from './gpu.ts';
 import { allocate, disown, type Storage } from './memory.ts';
 import type { AnyTensor, Matrix } from './tensor.ts';
+import { collectStamps, stampNext, type Timestamps } from './timestamps.ts';
 import { bufferUsage, computeStage } from './webgpu-flags.ts';
 
 export interface Kernel {
@@ -92,7 +93,7 @@ export interface Dispatch {
 const SLOT_BYTES = 256; // the largest alignment that an adapter may ask of a dynamic offset
 const PARAMS_BYTES = 64;
 const SLOTS = 256;
-const DISPATCHES_PER_SUBMIT = 64;
+export const DISPATCHES_PER_SUBMIT = 64;
 const MAX_GROUPS_PER_AXIS = 65535;
 const MOST_BIND_GROUPS = 4096;
 const MOST_UNCOLLECTED = 40_000;
@@ -111,6 +112,7 @@ export interface Commands {
   pass: GPUComputePassEncoder | null;
   boundKernel: Kernel | null;
   dispatchCount: number;
+  timestamps: Timestamps | null; // while a profile is taken
   uncollected: number; // bind groups made since the cache was begun
 }
 
@@ -130,6 +132,7 @@ export function createCommands(device: GPUDevice): Commands {
     pass: null,
     boundKernel: null,
     dispatchCount: 0,
+    timestamps: null,
     uncollected: 0,
   };
 }
@@ -139,7 +142,7 @@ export function runKernel<T extends AnyTensor>(gpu: Gpu, kernel: Kernel, work: D
   if (work.groups === 0) return work.output;
   checkWork(gpu, kernel.name, work);
   const { commands } = gpu;
-  const pass = openPass(gpu);
+  const pass = openPass(gpu, kernel);
   if (commands.boundKernel !== kernel) {
     pass.setPipeline(pipelineOf(gpu, kernel, work.inputs.length));
     commands.boundKernel = kernel;
@@ -194,11 +197,15 @@ function bindingOf(operand: AnyTensor | RowBlock): Binding {
   return { storage: operand.matrix.storage, byteOffset: operand.byteOffset, byteLength: operand.byteLength };
 }
 
-function openPass(gpu: Gpu): GPUComputePassEncoder {
+function openPass(gpu: Gpu, { name }: Kernel): GPUComputePassEncoder {
   const { commands, device } = gpu;
+  const { timestamps } = commands;
+  if (timestamps !== null) endPass(commands);
   commands.encoder ??= device.createCommandEncoder();
   if (commands.pass === null) {
-    commands.pass = commands.encoder.beginComputePass();
+    commands.pass = commands.encoder.beginComputePass(
+      timestamps === null ? {} : { timestampWrites: stampNext(timestamps, name) },
+    );
     commands.boundKernel = null;
   }
   return commands.pass;
@@ -233,6 +240,7 @@ export function submit(gpu: Gpu): void {
   const { commands, device } = gpu;
   if (commands.encoder === null) return;
   endPass(commands);
+  if (commands.timestamps !== null) collectStamps(commands.timestamps, commands.encoder);
   device.queue.writeBuffer(commands.arena, 0, commands.arenaBytes, 0, commands.dispatchCount * SLOT_BYTES);
   device.queue.submit([commands.encoder.finish()]);
   commands.encoder = null;

@@ -14,10 +14,18 @@
 // tile idle. Rows beyond the edge are clamped, not stored.
 
 import { ShapeError } from '../errors.ts';
+import type { Gpu } from '../gpu.ts';
 import { flatGroup, flatIndex, type Kernel, type RowBlock, runKernel, u32, wgsl } from '../kernel.ts';
 import { dims, elementCount, empty, type Matrix, type Tensor } from '../tensor.ts';
 import { isHalf, rowBlocks } from '../weights.ts';
 import { halfPlainKernel, halfTiledKernel } from './half-product.ts';
+import {
+  subgroupHalfKernel,
+  subgroupHalfRowKernel,
+  subgroupMatmulKernel,
+  subgroupTransposedKernel,
+  subgroupTransposedRowKernel,
+} from './subgroup-product.ts';
 
 const matmulPlainKernel: Kernel = {
   name: 'matmulPlain',
@@ -204,6 +212,7 @@ const matmulTransposedTiledKernel: Kernel = {
 
 // Measured on lavapipe: below this the plain kernel is 1.2 to 8 times as fast, above it the tiled one.
 const FEW_ROWS = 8;
+const FEWEST_ROWS = 2; // the same for the row and tile kernels of a subgroup
 
 /** Weights of a linear layer, as checkpoints store them. */
 export interface Linear {
@@ -220,15 +229,8 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   const { B, N } = dims(b, 'b [B, K, N]', { K });
   const params = [u32(A), u32(M), u32(N), u32(K), u32(sharing('matmul', A, B))];
   const output = empty(a.gpu, [A, M, N], 'matmul'); // [A, M, N]
-  const tiles = A * Math.ceil(M / 64) * Math.ceil(N / 64);
-  return N % 4 === 0 && M > FEW_ROWS
-    ? runKernel(a.gpu, matmulTiledKernel, { params, inputs: [a, b], output, groups: tiles })
-    : runKernel(a.gpu, matmulPlainKernel, {
-        params,
-        inputs: [a, b],
-        output,
-        groups: Math.ceil((A * M * N) / 64),
-      });
+  const { kernel, groups } = matmulPlan(a.gpu, { A, M, N });
+  return runKernel(a.gpu, kernel, { params, inputs: [a, b], output, groups });
 }
 
 /**
@@ -280,20 +282,50 @@ interface TransposedProduct {
 }
 
 function runTransposed(product: TransposedProduct): Tensor {
-  const { a, b, half, bias, output, A, M, N, K, shared, firstColumn, width } = product;
+  const { a, b, bias, output, A, M, N, K, shared, firstColumn, width } = product;
   const params = [A, M, N, K, shared, bias === undefined ? 0 : 1, firstColumn, width].map(u32);
   const inputs = [a, b, bias ?? b];
+  const { kernel, groups } = transposedPlan(product);
+  return runKernel(a.gpu, kernel, { params, inputs, output, groups });
+}
+
+interface Plan {
+  readonly kernel: Kernel;
+  readonly groups: number;
+}
+
+/** The kernel that is fastest here for a product with the rows of b, and how many workgroups of it. */
+function transposedPlan({ a, half, A, M, N, K }: TransposedProduct): Plan {
+  if (K % 4 === 0 && passesRound(a.gpu)) {
+    if (M <= FEWEST_ROWS) {
+      const kernel = half ? subgroupHalfRowKernel : subgroupTransposedRowKernel;
+      return { kernel, groups: A * M * Math.ceil(N / 8) };
+    }
+    const kernel = half ? subgroupHalfKernel : subgroupTransposedKernel;
+    return { kernel, groups: A * Math.ceil(M / 16) * Math.ceil(N / 16) };
+  }
   if (K % 4 === 0 && M > FEW_ROWS) {
     const kernel = half ? halfTiledKernel : matmulTransposedTiledKernel;
-    return runKernel(a.gpu, kernel, {
-      params,
-      inputs,
-      output,
-      groups: A * Math.ceil(M / 64) * Math.ceil(N / 64),
-    });
+    return { kernel, groups: A * Math.ceil(M / 64) * Math.ceil(N / 64) };
   }
   const kernel = half ? halfPlainKernel : matmulTransposedPlainKernel;
-  return runKernel(a.gpu, kernel, { params, inputs, output, groups: Math.ceil((A * M * N) / 64) });
+  return { kernel, groups: Math.ceil((A * M * N) / 64) };
+}
+
+/** The same for the product of two matrices. */
+function matmulPlan(gpu: Gpu, { A, M, N }: { A: number; M: number; N: number }): Plan {
+  if (N % 4 === 0 && passesRound(gpu)) {
+    return { kernel: subgroupMatmulKernel, groups: A * Math.ceil(M / 16) * Math.ceil(N / 32) };
+  }
+  if (N % 4 === 0 && M > FEW_ROWS) {
+    return { kernel: matmulTiledKernel, groups: A * Math.ceil(M / 64) * Math.ceil(N / 64) };
+  }
+  return { kernel: matmulPlainKernel, groups: Math.ceil((A * M * N) / 64) };
+}
+
+/** Whether the kernels of subgroup-product.ts are the fast ones here. */
+function passesRound(gpu: Gpu): boolean {
+  return gpu.adapter.software && gpu.subgroupSize === 8;
 }
 
 function sharing(who: string, A: number, B: number): number {
