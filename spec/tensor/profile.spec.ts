@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import {
   add,
   dispose,
+  GpuError,
   read,
   softmax,
   startProfile,
@@ -42,5 +43,9 @@ describe('T-23 profile', () => {
     expect(await read(during)).toEqual(await read(after));
     expect(await stopProfile(gpu)).toEqual([]);
     dispose(x, during, after);
+  });
+
+  it('T-23.1 an adapter without timestamp queries is refused', () => {
+    expect(() => startProfile({ ...gpu, features: new Set() })).toThrow(GpuError);
   });
 });

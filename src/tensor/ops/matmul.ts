@@ -11,7 +11,8 @@
 // registers while it walks K, so that each value loaded is used eight times; the 64 invocations of a workgroup form
 // a square of 64 × 64 outputs. They load four neighbours at once, along K (transposed) or along N, which therefore is
 // a multiple of 4; the plain kernels serve the other sizes, and products of at most 8 rows, which would leave most of a
-// tile idle. Rows beyond the edge are clamped, not stored.
+// tile idle. Rows beyond the edge are clamped, not stored. Software adapters have kernels of their own
+// (subgroup-product.ts, SPEC T-22).
 
 import { ShapeError } from '../errors.ts';
 import type { Gpu } from '../gpu.ts';
