@@ -1,5 +1,7 @@
 // Bugs of the projector, the splice and the decoder that properties catch.
 
+import { bugOf } from './goldens.mjs';
+
 const decoder = 'src/models/llama/decoder.ts';
 const laws = ['spec/models/llama/decoder-laws.spec.ts'];
 
@@ -36,20 +38,13 @@ export const decoderPropertyMutants = [
   },
   {
     id: 1204,
-    bug: 'a step counts its positions from 0',
-    file: decoder,
-    edits: [
-      ['rope(unturnedQueries, cache.rope, cache.length)', 'rope(unturnedQueries, cache.rope, 0)'],
-      ['rope(unturnedKeys, cache.rope, cache.length)', 'rope(unturnedKeys, cache.rope, 0)'],
-    ],
+    ...bugOf(124),
     specs: laws,
     properties: [68, 69, 78],
   },
   {
     id: 1205,
-    bug: 'the cache puts its newest values first',
-    file: decoder,
-    edits: [['concat([past.values, newValues], 2)', 'concat([newValues, past.values], 2)']],
+    ...bugOf(126),
     specs: laws,
     properties: [68, 69, 78],
   },
@@ -65,32 +60,13 @@ export const decoderPropertyMutants = [
   },
   {
     id: 1207,
-    bug: 'queries are turned, keys are not',
-    file: decoder,
-    edits: [
-      ['const newKeys = rope(unturnedKeys, cache.rope, cache.length);', 'const newKeys = unturnedKeys;'],
-    ],
+    ...bugOf(110),
     specs: laws,
     properties: [71],
   },
   {
     id: 1208,
-    bug: 'query heads take turns with the key heads, also with those of other sequences',
-    file: 'src/tensor/ops/attention.ts',
-    edits: [
-      [
-        'const flatKeys = reshape(keys, [B * G, L, D]);',
-        'const flatKeys = concat(Array.from({ length: H / G }, () => reshape(keys, [B * G, L, D])), 0);',
-      ],
-      [
-        'const flatValues = reshape(values, [B * G, L, D]);',
-        'const flatValues = concat(Array.from({ length: H / G }, () => reshape(values, [B * G, L, D])), 0);',
-      ],
-      [
-        "import { matmul, matmulTransposed } from './matmul.ts';",
-        "import { concat } from './layout.ts'; import { matmul, matmulTransposed } from './matmul.ts';",
-      ],
-    ],
+    ...bugOf(115),
     specs: laws,
     properties: [72, 76],
   },

@@ -1,5 +1,7 @@
 // Bugs of the encoder that properties catch.
 
+import { bugOf } from './goldens.mjs';
+
 const attention = 'src/models/clip/attention.ts';
 const encoder = 'src/models/clip/encoder.ts';
 const patches = 'src/tensor/ops/patches.ts';
@@ -38,30 +40,19 @@ export const encoderPropertyMutants = [
   },
   {
     id: 1103,
-    bug: 'a head owns every H-th channel',
-    file: attention,
-    edits: [
-      [
-        'permute(reshape(x, [B, N, headCount, C / headCount]), [0, 2, 1, 3])',
-        'permute(reshape(x, [B, N, C / headCount, headCount]), [0, 3, 1, 2])',
-      ],
-    ],
+    ...bugOf(24),
     specs: laws,
     properties: [28],
   },
   {
     id: 1104,
-    bug: 'the bias of the keys is dropped',
-    file: attention,
-    edits: [['linear(x, weights.key)', 'linear(x, { weight: weights.key.weight })']],
+    ...bugOf(28),
     specs: laws,
     properties: [29],
   },
   {
     id: 1105,
-    bug: 'queries are returned as keys',
-    file: encoder,
-    edits: [['keys: last.keys }', 'keys: last.queries }']],
+    ...bugOf(39),
     specs: laws,
     properties: [29, 30],
   },
@@ -75,17 +66,13 @@ export const encoderPropertyMutants = [
   },
   {
     id: 1107,
-    bug: 'the bias of the values is dropped',
-    file: attention,
-    edits: [['linear(x, weights.value)', 'linear(x, { weight: weights.value.weight })']],
+    ...bugOf(29),
     specs: laws,
     properties: [31],
   },
   {
     id: 1108,
-    bug: 'the residual around the MLP is forgotten',
-    file: attention,
-    edits: [['hiddenStates: add(attended, mlpOut)', 'hiddenStates: mlpOut']],
+    ...bugOf(30),
     specs: laws,
     properties: [32],
   },
@@ -126,12 +113,7 @@ export const encoderPropertyMutants = [
   },
   {
     id: 1112,
-    bug: 'the pixels of a patch are transposed',
-    file: patches,
-    edits: [
-      ['row * params.side + i;', 'row * params.side + j;'],
-      ['column * params.side + j]', 'column * params.side + i]'],
-    ],
+    ...bugOf(7),
     specs: laws,
     properties: [36],
   },

@@ -1,5 +1,7 @@
 // Bugs of operations that properties catch.
 
+import { bugOf } from './goldens.mjs';
+
 export const kernelPropertyMutants = [
   {
     id: 1001,
@@ -96,12 +98,7 @@ export const kernelPropertyMutants = [
   },
   {
     id: 1012,
-    bug: 'patches are cut out with rows and columns exchanged',
-    file: 'src/tensor/ops/patches.ts',
-    edits: [
-      ['row * params.side + i;', 'row * params.side + j;'],
-      ['column * params.side + j]', 'column * params.side + i]'],
-    ],
+    ...bugOf(7),
     specs: ['spec/tensor/ops/patches.spec.ts'],
     properties: [19],
   },

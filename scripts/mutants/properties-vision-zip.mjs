@@ -1,28 +1,20 @@
 // Bugs of VisionZip that properties catch.
 
+import { bugOf } from './goldens.mjs';
+
 const zip = 'src/visionzip/vision-zip.ts';
 const groupMean = 'src/tensor/ops/group-mean.ts';
-const topK = 'src/tensor/ops/top-k.ts';
 const normalize = 'src/tensor/ops/normalize.ts';
 
 export const visionZipPropertyMutants = [
   {
     id: 1121,
-    bug: 'the contextual tokens stand before the dominant ones',
-    file: zip,
-    edits: [
-      [
-        'concat([dominantTokens, merged.contextualTokens], 1)',
-        'concat([merged.contextualTokens, dominantTokens], 1)',
-      ],
-    ],
+    ...bugOf(84),
     properties: [37, 38, 49, 52, 53],
   },
   {
     id: 1122,
-    bug: 'the smallest scores are kept',
-    file: topK,
-    edits: [['x[j] > x[i] ||', 'x[j] < x[i] ||']],
+    ...bugOf(53),
     properties: [39, 41],
   },
   {
@@ -84,9 +76,7 @@ export const visionZipPropertyMutants = [
   },
   {
     id: 1128,
-    bug: 'the sum of the members instead of their mean',
-    file: groupMean,
-    edits: [['sum / f32(max(count, 1u))', 'sum']],
+    ...bugOf(79),
     properties: [49, 51, 54],
   },
   {
@@ -98,21 +88,12 @@ export const visionZipPropertyMutants = [
   },
   {
     id: 1130,
-    bug: 'the mean of no members is 0 / 0',
-    file: groupMean,
-    edits: [['f32(max(count, 1u))', 'f32(count)']],
+    ...bugOf(76),
     properties: [51, 52, 53],
   },
   {
     id: 1131,
-    bug: 'the stride between targets is rounded up',
-    file: zip,
-    edits: [
-      [
-        'Math.floor(R / contextualCount)',
-        'Math.min(Math.ceil(R / contextualCount), Math.floor((R - 1) / Math.max(1, contextualCount - 1)))',
-      ],
-    ],
+    ...bugOf(60),
     properties: [55],
   },
   {
@@ -124,9 +105,7 @@ export const visionZipPropertyMutants = [
   },
   {
     id: 1133,
-    bug: 'rows are gathered from the first image of the batch',
-    file: 'src/tensor/ops/gather.ts',
-    edits: [['let row = place / params.K * params.N + indices[place];', 'let row = indices[place];']],
+    ...bugOf(153),
     properties: [57],
   },
   {

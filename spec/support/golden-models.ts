@@ -13,6 +13,7 @@ import { loadLlamaWeights } from '../../src/models/llama/weights.ts';
 import { encoderLayerCount } from '../../src/models/llava/llava.ts';
 import { dispose, type Gpu, type Tensor, tensor } from '../../src/tensor/index.ts';
 import { fill, type GoldenGroup } from './golden.ts';
+import { uploadOfTensors } from './upload-of-tensors.ts';
 
 type Config = Readonly<Record<string, unknown>>;
 
@@ -74,22 +75,5 @@ function formulaUpload(gpu: Gpu, { manifest }: GoldenGroup, id: string): Upload 
     loaded.push(x);
     return x;
   };
-  const matrix = (name: string, stored: readonly number[]): Promise<Tensor> => {
-    const [rows = 1, ...rest] = stored;
-    return load(name, stored, [rows, rest.reduce((product, length) => product * length, 1)]);
-  };
-  return {
-    load,
-    matrix,
-    linear: async (name, N, K) => ({ weight: await matrix(`${name}.weight`, [N, K]) }),
-    biasedLinear: async (name, N, K) => ({
-      weight: await matrix(`${name}.weight`, [N, K]),
-      bias: await load(`${name}.bias`, [N]),
-    }),
-    norm: async (name, C) => ({
-      weight: await load(`${name}.weight`, [C]),
-      bias: await load(`${name}.bias`, [C]),
-    }),
-    discard: () => dispose(loaded),
-  };
+  return uploadOfTensors({ load, discard: () => dispose(loaded) });
 }

@@ -37,6 +37,7 @@ import {
   tinyTowers,
   towerConfig,
 } from '../../support/tiny-models.ts';
+import { uploadOfTensors } from '../../support/upload-of-tensors.ts';
 import { outputsOf } from '../../support/zip-results.ts';
 
 const gpu = await testGpu();
@@ -231,22 +232,5 @@ function uploadByName(nameOf: (name: string) => string): Upload {
     const { values } = grid(nameOf(name), stored, stored.length > 1 ? -2 : 0);
     return tensor(gpu, values, shape);
   };
-  const matrix = (name: string, stored: readonly number[]): Promise<Tensor> => {
-    const [rows = 1, ...rest] = stored;
-    return load(name, stored, [rows, rest.reduce((product, length) => product * length, 1)]);
-  };
-  return {
-    load,
-    matrix,
-    linear: async (name, N, K) => ({ weight: await matrix(`${name}.weight`, [N, K]) }),
-    biasedLinear: async (name, N, K) => ({
-      weight: await matrix(`${name}.weight`, [N, K]),
-      bias: await load(`${name}.bias`, [N]),
-    }),
-    norm: async (name, C) => ({
-      weight: await load(`${name}.weight`, [C]),
-      bias: await load(`${name}.bias`, [C]),
-    }),
-    discard: () => {},
-  };
+  return uploadOfTensors({ load, discard: () => {} });
 }

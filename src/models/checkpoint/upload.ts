@@ -77,9 +77,14 @@ export function uploadFrom(gpu: Gpu, checkpoint: Checkpoint, weightType: WeightT
     const { rows, columns, dtype } = matrixForm(checkpoint, name, stored, weightType);
     return keep(await matrixFromChunks(gpu, dtype, [rows, columns], checkpoint.chunks(name, stored, dtype)));
   };
+  return uploadOf({ load, matrix, discard: () => dispose(loaded) });
+}
+
+/** An upload whose layers are made of what loads single tensors and matrices. */
+export function uploadOf(parts: Pick<Upload, 'load' | 'matrix' | 'discard'>): Upload {
+  const { load, matrix } = parts;
   return {
-    load,
-    matrix,
+    ...parts,
     async linear(name, N, K) {
       return { weight: await matrix(`${name}.weight`, [N, K]) };
     },
@@ -89,6 +94,5 @@ export function uploadFrom(gpu: Gpu, checkpoint: Checkpoint, weightType: WeightT
     async norm(name, C) {
       return { weight: await load(`${name}.weight`, [C]), bias: await load(`${name}.bias`, [C]) };
     },
-    discard: () => dispose(loaded),
   };
 }
