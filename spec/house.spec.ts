@@ -3,6 +3,7 @@
 
 import { describe, expect, it } from 'vitest';
 import * as shared from '../src/tensor/kernel.ts';
+import { subgroupReduce, treeReduce } from '../src/tensor/row-kernel.ts';
 import { testGpu } from './support/gpu.ts';
 import {
   clauses,
@@ -140,7 +141,7 @@ interface KernelText {
 /** The texts between `wgsl` and the closing backquote, with the shared functions put in. */
 function kernelTexts(): KernelText[] {
   return source
-    .filter(({ path }) => path !== 'src/tensor/kernel.ts')
+    .filter(({ path }) => !['src/tensor/kernel.ts', 'src/tensor/row-kernel.ts'].includes(path))
     .flatMap(({ path, text }) =>
       Array.from(text.matchAll(/wgsl`([^`]*)`/g), ([, code]) => ({ path, text: code as string })),
     );
@@ -148,6 +149,13 @@ function kernelTexts(): KernelText[] {
 
 describe('house: kernels', () => {
   const functions: Readonly<Record<string, unknown>> = { ...shared };
+
+  /** With the shared functions put in; a row kernel in both forms. */
+  const whole = ({ path, text }: KernelText): { path: string; code: string }[] => {
+    const code = text.replace(/\$\{([^}]*)\}/g, (_, name: string) => String(functions[name]));
+    const forms = /\blanes\b/.test(text) ? [treeReduce, subgroupReduce] : [''];
+    return forms.map((form) => ({ path, code: form + code }));
+  };
 
   it('T-3.2 a kernel text holds nothing but itself and shared functions', () => {
     const texts = kernelTexts();
@@ -159,6 +167,7 @@ describe('house: kernels', () => {
     const withKernels = source.filter(({ text }) => /\bKernel = \{/.test(text));
     expect(withKernels.length).toBeGreaterThan(10);
     expect(matching(withKernels, /\bcode:(?!\s*wgsl`)/)).toEqual([]);
+    expect(matching(source, /= rowKernel\((?!\s*'\w+',\s*wgsl`)/)).toEqual([]);
   });
 
   it('T-3.2 bindings are params, inputs, and one output', () => {
@@ -176,8 +185,7 @@ describe('house: kernels', () => {
   it('T-3.2 every kernel compiles', async () => {
     const { device } = await testGpu();
     const messages: string[] = [];
-    for (const { path, text } of kernelTexts()) {
-      const code = text.replace(/\$\{([^}]*)\}/g, (_, name: string) => String(functions[name]));
+    for (const { path, code } of kernelTexts().flatMap(whole)) {
       device.pushErrorScope('validation');
       const { messages: found } = await device.createShaderModule({ code }).getCompilationInfo();
       await device.popErrorScope();

@@ -145,7 +145,7 @@ export const kernelPropertyMutants = [
   {
     id: 1018,
     bug: 'sums over a workgroup lose the last lane of each half',
-    file: 'src/tensor/kernel.ts',
+    file: 'src/tensor/row-kernel.ts',
     edits: [
       [
         'if (lane < half) { partial[lane] += partial[lane + half]; }',
@@ -162,7 +162,7 @@ export const kernelPropertyMutants = [
     edits: [
       [
         'squares += x[first + i] * x[first + i]; }\n      let rms',
-        'squares += x[first + i]; }\n      let mean = groupSum(lane, squares) / f32(params.rowLength);\n      squares = 0.0;\n      for (var i = lane; i < params.rowLength; i += 64u) { squares += (x[first + i] - mean) * (x[first + i] - mean); }\n      let rms',
+        'squares += x[first + i]; }\n      let mean = groupSum(lane, squares) / f32(params.rowLength);\n      squares = 0.0;\n      for (var i = lane; i < params.rowLength; i += lanes) { squares += (x[first + i] - mean) * (x[first + i] - mean); }\n      let rms',
       ],
       ['y[first + i] = x[first + i] / rms', 'y[first + i] = (x[first + i] - mean) / rms'],
     ],

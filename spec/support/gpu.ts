@@ -1,5 +1,5 @@
-// The devices of the test process: the adapter's, and the same without subgroups, whose kernels are those of most GPUs. A suite that passes without running is worse than one that fails, so a missing
-// adapter is an error.
+// The devices of the test process: the adapter's, and the same without subgroups, whose kernels are those of most GPUs. A
+// suite that passes without running is worse than one that fails, so a missing adapter is an error.
 
 import { type Gpu, openGpu } from '../../src/tensor/index.ts';
 
@@ -15,6 +15,14 @@ export function testGpu(): Promise<Gpu> {
 export function portableGpu(): Promise<Gpu> {
   opened.portable ??= openGpu({ subgroups: false });
   return opened.portable;
+}
+
+/** Both, for what has kernels of its own on each: `describe.each(await bothGpus())('..., by %s', (_, gpu) => ...)`. */
+export async function bothGpus(): Promise<readonly [string, Gpu][]> {
+  return [
+    ['the fastest kernels here', await testGpu()],
+    ['kernels for every adapter', await portableGpu()],
+  ];
 }
 
 /** The devices that tests have asked for. */

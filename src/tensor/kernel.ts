@@ -33,33 +33,6 @@ export const flatGroup: string = wgsl`
     fn flatGroup(group: vec3u, groups: vec3u) -> u32 { return group.x + group.y * groups.x; }
 `;
 
-/** WGSL: sum and maximum over the 64 invocations of a workgroup, as a tree: the order never varies. */
-export const groupReduce: string = wgsl`
-    var<workgroup> partial: array<f32, 64>;
-
-    fn groupSum(lane: u32, value: f32) -> f32 {
-      workgroupBarrier();
-      partial[lane] = value;
-      for (var half = 32u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (lane < half) { partial[lane] += partial[lane + half]; }
-      }
-      workgroupBarrier();
-      return partial[0];
-    }
-
-    fn groupMax(lane: u32, value: f32) -> f32 {
-      workgroupBarrier();
-      partial[lane] = value;
-      for (var half = 32u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (lane < half) { partial[lane] = max(partial[lane], partial[lane + half]); }
-      }
-      workgroupBarrier();
-      return partial[0];
-    }
-`;
-
 export interface Scalar {
   readonly type: 'u32' | 'f32';
   readonly value: number;

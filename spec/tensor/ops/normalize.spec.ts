@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
 import {
+  type Gpu,
   layerNorm,
   normalizeRows,
   rmsNorm,
@@ -12,14 +13,16 @@ import {
 import * as oracle from '../../oracle/normalize.ts';
 import { normTolerance } from '../../support/bounds.ts';
 import { expectBits, expectClose, FLUSHED, u } from '../../support/closeness.ts';
-import { testGpu } from '../../support/gpu.ts';
+import { bothGpus } from '../../support/gpu.ts';
 import { checkProperty } from '../../support/property.ts';
 import { exactRecipes, expand, type Host, lengths, recipes } from '../../support/recipe.ts';
 import { expectAccepted, expectRejected } from '../../support/rejections.ts';
 
-const gpu = await testGpu();
-const zeros = (...shape: number[]): Tensor =>
-  tensor(gpu, new Float32Array(shape.reduce((x, y) => x * y, 1)), shape);
+const gpus = await bothGpus();
+const zerosOn =
+  (gpu: Gpu) =>
+  (...shape: number[]): Tensor =>
+    tensor(gpu, new Float32Array(shape.reduce((x, y) => x * y, 1)), shape);
 const epsilons = fc.constantFrom(1e-5, 1e-6, 1e-12, 0.1);
 const EPS = 1e-12; // far below the variance of a row of different whole numbers
 type FourTensors = [Tensor, Tensor, Tensor, Tensor];
@@ -54,7 +57,8 @@ function layerNormWithin(
   };
 }
 
-describe('T-10 layer norm', () => {
+describe.each(gpus)('T-10 layer norm, by %s', (_, gpu) => {
+  const zeros = zerosOn(gpu);
   const cases = fc.record({
     rows: lengths(17),
     columns: lengths(577),
@@ -252,7 +256,8 @@ describe('T-10 layer norm', () => {
     }));
 });
 
-describe('T-10 RMS norm', () => {
+describe.each(gpus)('T-10 RMS norm, by %s', (_, gpu) => {
+  const zeros = zerosOn(gpu);
   it('T-10.2 rmsNorm gives x / √(mean x² + ε) · weight', () =>
     checkProperty(gpu, {
       cases: fc.record({
@@ -322,7 +327,8 @@ describe('T-10 RMS norm', () => {
     }));
 });
 
-describe('T-10 rows of length 1', () => {
+describe.each(gpus)('T-10 rows of length 1, by %s', (_, gpu) => {
+  const zeros = zerosOn(gpu);
   it('T-10.3 normalizeRows divides a row by its L2 norm, a row of zeros stays zero', () =>
     checkProperty(gpu, {
       cases: fc.record({ rows: lengths(33), columns: lengths(577), x: recipes('subnormal') }),

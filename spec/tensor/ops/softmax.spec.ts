@@ -1,8 +1,9 @@
 import fc from 'fast-check';
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   addRows,
   causalSoftmax,
+  dispose,
   reshape,
   ShapeError,
   slice,
@@ -13,12 +14,12 @@ import {
 import * as oracle from '../../oracle/softmax.ts';
 import { softmaxTolerance } from '../../support/bounds.ts';
 import { expectBits, expectClose, u } from '../../support/closeness.ts';
-import { testGpu } from '../../support/gpu.ts';
+import { bothGpus } from '../../support/gpu.ts';
 import { checkProperty } from '../../support/property.ts';
 import { expand, lengths, type Recipe, recipes } from '../../support/recipe.ts';
 import { expectAccepted, expectRejected } from '../../support/rejections.ts';
 
-const gpu = await testGpu();
+const gpus = await bothGpus();
 const rowCases = fc.record({ rows: lengths(17), columns: lengths(577), x: recipes() });
 
 /** T-8.1's absolute bound and the finer one of docs/numerics.md, whichever is smaller. */
@@ -46,7 +47,7 @@ function expectRowsToSumTo1(values: Float32Array, L: number): void {
   }
 }
 
-describe('T-8 softmax', () => {
+describe.each(gpus)('T-8 softmax, by %s', (_, gpu) => {
   it('T-8.1 P-10 softmax gives exp(x[i] − max x) / Σⱼ exp(x[j] − max x): shares that sum to 1', () =>
     checkProperty(gpu, {
       cases: rowCases,
@@ -170,7 +171,7 @@ interface CausalCase {
   readonly x: Recipe;
 }
 
-describe('T-8 causal softmax', () => {
+describe.each(gpus)('T-8 causal softmax, by %s', (_, gpu) => {
   const cases: fc.Arbitrary<CausalCase> = fc.oneof(
     fc.record({ R: lengths(4), T: lengths(17), earlier: lengths(65), x: recipes() }),
     fc.record({ R: fc.constant(1), T: lengths(65), earlier: lengths(2), x: recipes() }),
@@ -244,4 +245,11 @@ describe('T-8 causal softmax', () => {
       for (const scores of [zeros(4, 3), zeros(1, 4, 3), zeros(3), zeros()])
         expectRejected(gpu, ShapeError, () => causalSoftmax(scores));
     }));
+
+  it('T-22.2 rows combine over a subgroup on software adapters with 8 lanes, in a tree elsewhere', () => {
+    dispose(tidy(gpu, () => softmax(tensor(gpu, new Float32Array(4), [2, 2]))));
+    const forms = [...gpu.commands.pipelines.keys()].filter(({ name }) => /^softmax/.test(name));
+    const bySubgroup = gpu.adapter.software && gpu.subgroupSize === 8;
+    expect(forms.map(({ code }) => code.includes('enable subgroups'))).toEqual([bySubgroup]);
+  });
 });

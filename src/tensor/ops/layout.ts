@@ -5,12 +5,12 @@
 //     permute      axis i of the result is axis order[i] of x
 //     repeatRows   y[b] = x for each of B copies
 //
-// One invocation owns one element, or four neighbours where everything is a multiple of four; bits are copied, whatever
+// One invocation owns one element, or four neighbours where all runs are multiples of four; bits are copied, whatever
 // they mean, so the kernels serve both kinds of tensor. concat writes each input with a dispatch of its own.
 
 import { ShapeError } from '../errors.ts';
 import { flatIndex, type Kernel, runKernel, u32, wgsl } from '../kernel.ts';
-import { type AnyTensor, elementCount, empty, emptyIndices } from '../tensor.ts';
+import { type AnyTensor, elementCount, empty, emptyIndices, reshape } from '../tensor.ts';
 
 const spliceKernel: Kernel = {
   name: 'splice',
@@ -71,6 +71,38 @@ const permuteKernel: Kernel = {
     @group(0) @binding(0) var<uniform> params: Params;
     @group(0) @binding(1) var<storage, read> x: array<u32>;        // [count]
     @group(0) @binding(2) var<storage, read_write> y: array<u32>;  // [count]
+
+    ${flatIndex}
+
+    @compute @workgroup_size(64)
+    fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+      let i = flatIndex(id, groups);
+      if (i >= params.count) { return; }
+      var rest = i;
+      let i3 = rest % params.length3;
+      rest /= params.length3;
+      let i2 = rest % params.length2;
+      rest /= params.length2;
+      let i1 = rest % params.length1;
+      let i0 = rest / params.length1;
+      y[i] = x[i0 * params.stride0 + i1 * params.stride1 + i2 * params.stride2 + i3 * params.stride3];
+    }
+  `,
+};
+
+const permuteQuadsKernel: Kernel = {
+  name: 'permuteQuads',
+  code: wgsl`
+    // As permute, all counted in quads along the last axis, which stays where it is.
+    struct Params {
+      count: u32,
+      length1: u32, length2: u32, length3: u32,
+      stride0: u32, stride1: u32, stride2: u32, stride3: u32,
+    }
+
+    @group(0) @binding(0) var<uniform> params: Params;
+    @group(0) @binding(1) var<storage, read> x: array<vec4u>;        // [count]
+    @group(0) @binding(2) var<storage, read_write> y: array<vec4u>;  // [count]
 
     ${flatIndex}
 
@@ -170,8 +202,9 @@ function copyRuns(x: AnyTensor, y: AnyTensor, run: number, from: Runs, to: Runs)
 }
 
 /**
- * The axes of `x` in another order: axis i of the result is axis order[i] of `x`. Throws ShapeError for more
- * than four axes, RangeError if `order` does not name each axis once.
+ * The axes of `x` in another order: axis i of the result is axis order[i] of `x`. Where only axes of length 1 move, the
+ * result shares memory with `x`. Throws ShapeError for more than four axes, RangeError if `order` does not name each axis
+ * once.
  */
 export function permute<T extends AnyTensor>(x: T, order: readonly number[]): T {
   const rank = x.shape.length;
@@ -181,20 +214,21 @@ export function permute<T extends AnyTensor>(x: T, order: readonly number[]): T 
   if (!isPermutation) {
     throw new RangeError(`permute: expected each of ${rank} axes once, got [${order.join(', ')}]`);
   }
-  const strides = x.shape.map((_, axis) => elementCount(x.shape.slice(axis + 1)));
   const shape = order.map((axis) => x.shape[axis] as number);
-  const steps = order.map((axis) => strides[axis] as number);
+  const moved = order.filter((axis) => x.shape[axis] !== 1);
+  if (moved.every((axis, i) => i === 0 || axis > (moved[i - 1] as number))) return reshape(x, shape);
+
+  // In quads where the last axis stays and consists of whole ones.
+  const last = rank - 1;
+  const unit = order[last] === last && (x.shape[last] as number) % 4 === 0 ? 4 : 1;
+  const lengths = shape.with(last, (shape[last] as number) / unit);
+  const steps = order.map((axis) => (axis === last ? 1 : elementCount(x.shape.slice(axis + 1)) / unit));
   const padding = new Array<number>(4 - rank);
-  const [, length1, length2, length3] = [...padding.fill(1), ...shape] as [number, number, number, number];
-  const [stride0, stride1, stride2, stride3] = [...padding.fill(0), ...steps] as [
-    number,
-    number,
-    number,
-    number,
-  ];
-  const count = elementCount(shape);
-  return runKernel(x.gpu, permuteKernel, {
-    params: [count, length1, length2, length3, stride0, stride1, stride2, stride3].map(u32),
+  const [, ...innerLengths] = [...padding.fill(1), ...lengths];
+  const strides = [...padding.fill(0), ...steps];
+  const count = elementCount(lengths);
+  return runKernel(x.gpu, unit === 4 ? permuteQuadsKernel : permuteKernel, {
+    params: [count, ...innerLengths, ...strides].map(u32),
     inputs: [x],
     output: emptyLikeKind(x, shape, 'permute'),
     groups: Math.ceil(count / 64),

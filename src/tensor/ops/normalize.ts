@@ -8,12 +8,13 @@
 // cancel.
 
 import { ShapeError } from '../errors.ts';
-import { f32, flatGroup, groupReduce, type Kernel, runKernel, u32, wgsl } from '../kernel.ts';
+import { f32, flatGroup, runKernel, u32, wgsl } from '../kernel.ts';
+import { formOf, type RowKernel, rowKernel } from '../row-kernel.ts';
 import { dims, elementCount, empty, type Tensor } from '../tensor.ts';
 
-const layerNormKernel: Kernel = {
-  name: 'layerNorm',
-  code: wgsl`
+const layerNormKernel: RowKernel = rowKernel(
+  'layerNorm',
+  wgsl`
     struct Params { rowCount: u32, rowLength: u32, eps: f32 }
 
     @group(0) @binding(0) var<uniform> params: Params;
@@ -23,9 +24,8 @@ const layerNormKernel: Kernel = {
     @group(0) @binding(4) var<storage, read_write> y: array<f32>;  // [rowCount, rowLength]
 
     ${flatGroup}
-    ${groupReduce}
 
-    @compute @workgroup_size(64)
+    @compute @workgroup_size(lanes)
     fn main(
       @builtin(workgroup_id) id: vec3u,
       @builtin(num_workgroups) groups: vec3u,
@@ -37,26 +37,26 @@ const layerNormKernel: Kernel = {
       let n = f32(params.rowLength);
 
       var sum = 0.0;
-      for (var i = lane; i < params.rowLength; i += 64u) { sum += x[first + i]; }
+      for (var i = lane; i < params.rowLength; i += lanes) { sum += x[first + i]; }
       let mean = groupSum(lane, sum) / n;
 
       var squares = 0.0;
-      for (var i = lane; i < params.rowLength; i += 64u) {
+      for (var i = lane; i < params.rowLength; i += lanes) {
         let centred = x[first + i] - mean;
         squares += centred * centred;
       }
       let deviation = sqrt(groupSum(lane, squares) / n + params.eps);
 
-      for (var i = lane; i < params.rowLength; i += 64u) {
+      for (var i = lane; i < params.rowLength; i += lanes) {
         y[first + i] = (x[first + i] - mean) / deviation * weight[i] + bias[i];
       }
     }
   `,
-};
+);
 
-const rmsNormKernel: Kernel = {
-  name: 'rmsNorm',
-  code: wgsl`
+const rmsNormKernel: RowKernel = rowKernel(
+  'rmsNorm',
+  wgsl`
     struct Params { rowCount: u32, rowLength: u32, eps: f32 }
 
     @group(0) @binding(0) var<uniform> params: Params;
@@ -65,9 +65,8 @@ const rmsNormKernel: Kernel = {
     @group(0) @binding(3) var<storage, read_write> y: array<f32>;  // [rowCount, rowLength]
 
     ${flatGroup}
-    ${groupReduce}
 
-    @compute @workgroup_size(64)
+    @compute @workgroup_size(lanes)
     fn main(
       @builtin(workgroup_id) id: vec3u,
       @builtin(num_workgroups) groups: vec3u,
@@ -78,17 +77,17 @@ const rmsNormKernel: Kernel = {
       let first = row * params.rowLength;
 
       var squares = 0.0;
-      for (var i = lane; i < params.rowLength; i += 64u) { squares += x[first + i] * x[first + i]; }
+      for (var i = lane; i < params.rowLength; i += lanes) { squares += x[first + i] * x[first + i]; }
       let rms = sqrt(groupSum(lane, squares) / f32(params.rowLength) + params.eps);
 
-      for (var i = lane; i < params.rowLength; i += 64u) { y[first + i] = x[first + i] / rms * weight[i]; }
+      for (var i = lane; i < params.rowLength; i += lanes) { y[first + i] = x[first + i] / rms * weight[i]; }
     }
   `,
-};
+);
 
-const normalizeRowsKernel: Kernel = {
-  name: 'normalizeRows',
-  code: wgsl`
+const normalizeRowsKernel: RowKernel = rowKernel(
+  'normalizeRows',
+  wgsl`
     struct Params { rowCount: u32, rowLength: u32 }
 
     @group(0) @binding(0) var<uniform> params: Params;
@@ -96,9 +95,8 @@ const normalizeRowsKernel: Kernel = {
     @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [rowCount, rowLength]
 
     ${flatGroup}
-    ${groupReduce}
 
-    @compute @workgroup_size(64)
+    @compute @workgroup_size(lanes)
     fn main(
       @builtin(workgroup_id) id: vec3u,
       @builtin(num_workgroups) groups: vec3u,
@@ -109,15 +107,15 @@ const normalizeRowsKernel: Kernel = {
       let first = row * params.rowLength;
 
       var squares = 0.0;
-      for (var i = lane; i < params.rowLength; i += 64u) { squares += x[first + i] * x[first + i]; }
+      for (var i = lane; i < params.rowLength; i += lanes) { squares += x[first + i] * x[first + i]; }
       let norm = sqrt(groupSum(lane, squares));
 
-      for (var i = lane; i < params.rowLength; i += 64u) {
+      for (var i = lane; i < params.rowLength; i += lanes) {
         y[first + i] = select(0.0, x[first + i] / norm, norm > 0.0);
       }
     }
   `,
-};
+);
 
 /** The learned parts of a layer norm. */
 export interface Norm {
@@ -130,7 +128,7 @@ export function layerNorm(x: Tensor, { weight, bias }: Norm, eps: number): Tenso
   const { rowCount, C } = rows('layerNorm', x);
   dims(weight, 'weight [C]', { C });
   dims(bias, 'bias [C]', { C });
-  return runKernel(x.gpu, layerNormKernel, {
+  return runKernel(x.gpu, formOf(layerNormKernel, x.gpu), {
     params: [u32(rowCount), u32(C), f32(eps)],
     inputs: [x, weight, bias],
     output: empty(x.gpu, x.shape, 'layerNorm'),
@@ -142,7 +140,7 @@ export function layerNorm(x: Tensor, { weight, bias }: Norm, eps: number): Tenso
 export function rmsNorm(x: Tensor, weight: Tensor, eps: number): Tensor {
   const { rowCount, C } = rows('rmsNorm', x);
   dims(weight, 'weight [C]', { C });
-  return runKernel(x.gpu, rmsNormKernel, {
+  return runKernel(x.gpu, formOf(rmsNormKernel, x.gpu), {
     params: [u32(rowCount), u32(C), f32(eps)],
     inputs: [x, weight],
     output: empty(x.gpu, x.shape, 'rmsNorm'),
@@ -153,7 +151,7 @@ export function rmsNorm(x: Tensor, weight: Tensor, eps: number): Tensor {
 /** Each row of the last axis gets length 1 (L2), without an epsilon; a row of zeros stays zero. x [..., D]. */
 export function normalizeRows(x: Tensor): Tensor {
   const { rowCount, C } = rows('normalizeRows', x);
-  return runKernel(x.gpu, normalizeRowsKernel, {
+  return runKernel(x.gpu, formOf(normalizeRowsKernel, x.gpu), {
     params: [u32(rowCount), u32(C)],
     inputs: [x],
     output: empty(x.gpu, x.shape, 'normalizeRows'),

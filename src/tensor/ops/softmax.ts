@@ -9,12 +9,13 @@
 // A workgroup owns one row. Its 64 invocations stride through the row three times and combine in a tree.
 
 import { ShapeError } from '../errors.ts';
-import { flatGroup, groupReduce, type Kernel, runKernel, u32, wgsl } from '../kernel.ts';
+import { flatGroup, runKernel, u32, wgsl } from '../kernel.ts';
+import { formOf, type RowKernel, rowKernel } from '../row-kernel.ts';
 import { elementCount, empty, type Tensor } from '../tensor.ts';
 
-const softmaxKernel: Kernel = {
-  name: 'softmax',
-  code: wgsl`
+const softmaxKernel: RowKernel = rowKernel(
+  'softmax',
+  wgsl`
     // rows t = 0 … rowsPerMatrix − 1 of a matrix see rowLength − hidden + t + 1 entries, at most all of them
     struct Params { rowCount: u32, rowLength: u32, rowsPerMatrix: u32, hidden: u32 }
 
@@ -23,9 +24,8 @@ const softmaxKernel: Kernel = {
     @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [rowCount, rowLength]
 
     ${flatGroup}
-    ${groupReduce}
 
-    @compute @workgroup_size(64)
+    @compute @workgroup_size(lanes)
     fn main(
       @builtin(workgroup_id) id: vec3u,
       @builtin(num_workgroups) groups: vec3u,
@@ -37,19 +37,19 @@ const softmaxKernel: Kernel = {
       let seen = min(params.rowLength - params.hidden + row % params.rowsPerMatrix + 1u, params.rowLength);
 
       var highest = x[first];
-      for (var i = lane; i < seen; i += 64u) { highest = max(highest, x[first + i]); }
+      for (var i = lane; i < seen; i += lanes) { highest = max(highest, x[first + i]); }
       highest = groupMax(lane, highest);
 
       var sum = 0.0;
-      for (var i = lane; i < seen; i += 64u) { sum += exp(x[first + i] - highest); }
+      for (var i = lane; i < seen; i += lanes) { sum += exp(x[first + i] - highest); }
       sum = groupSum(lane, sum);
 
-      for (var i = lane; i < params.rowLength; i += 64u) {
+      for (var i = lane; i < params.rowLength; i += lanes) {
         y[first + i] = select(0.0, exp(x[first + i] - highest) / sum, i < seen);
       }
     }
   `,
-};
+);
 
 /** Each row of the last axis becomes non-negative and sums to 1. `x` is any shape of rank ≥ 1. */
 export function softmax(x: Tensor): Tensor {
@@ -69,7 +69,7 @@ function run(who: string, x: Tensor, rowsPerMatrix: number, hidden: number): Ten
   const rowLength = x.shape.at(-1);
   if (rowLength === undefined) throw new ShapeError(`${who}: expected rank >= 1, got []`);
   const rowCount = elementCount(x.shape.slice(0, -1));
-  return runKernel(x.gpu, softmaxKernel, {
+  return runKernel(x.gpu, formOf(softmaxKernel, x.gpu), {
     params: [u32(rowCount), u32(rowLength), u32(rowsPerMatrix), u32(hidden)],
     inputs: [x],
     output: empty(x.gpu, x.shape, who),
