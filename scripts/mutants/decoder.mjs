@@ -123,7 +123,12 @@ export const decoderMutants = [
     file: softmax,
     edits: [['row % params.rowsPerMatrix + 1u', 'row % params.rowsPerMatrix + 2u']],
   },
-  { id: 119, bug: 'no causal mask', file: decoder, edits: [['{ causal: true }', '{ causal: false }']] },
+  {
+    id: 119,
+    bug: 'no causal mask',
+    file: decoder,
+    edits: [['{ causal: true, keyCount', '{ causal: false, keyCount']],
+  },
   {
     id: 120,
     bug: 'gate and up are swapped',
@@ -178,6 +183,12 @@ export const decoderMutants = [
     id: 126,
     bug: 'the cache repeats its newest values',
     file: decoder,
-    edits: [['concat([past.values, newValues], 2)', 'concat([newValues, past.values], 2)']],
+    edits: [
+      [
+        '  return appendRows(past, rows, positionCount);',
+        "  if (part === 'values' && past.length > 0) return appendRows(growingRowsOf(rows), rowsOf(past));\n  return appendRows(past, rows, positionCount);",
+      ],
+      ['  growingRows,\n', '  growingRows,\n  growingRowsOf,\n  rowsOf,\n'],
+    ],
   },
 ].map((mutant) => ({ ...mutant, group: 'llama' }));

@@ -6,8 +6,8 @@ export const kernelPropertyMutants = [
   {
     id: 1001,
     bug: 'the tiled product leaves out the last term of each sum',
-    file: 'src/tensor/ops/matmul.ts',
-    edits: [['k < params.K; k++) {\n        let bLeft', 'k + 1u < params.K; k++) {\n        let bLeft']],
+    file: 'src/tensor/ops/tile-product.ts',
+    edits: [['bTile[i / 16u][i % 16u] = b[', 'bTile[i / 16u][i % 16u] = f32(k + 1u < params.K) * b[']],
     specs: ['spec/tensor/ops/matmul.spec.ts', 'spec/tensor/laws.spec.ts'],
     properties: [1, 2, 3, 8],
   },
@@ -172,7 +172,7 @@ export const kernelPropertyMutants = [
   {
     id: 1020,
     bug: 'the tiled product writes one row beyond its end',
-    file: 'src/tensor/ops/matmul.ts',
+    file: 'src/tensor/ops/tile-product.ts',
     edits: [['if (m < params.M) {\n          let first', 'if (m <= params.M) {\n          let first']],
     specs: ['spec/tensor/laws.spec.ts'],
     properties: [6],
@@ -194,5 +194,18 @@ export const kernelPropertyMutants = [
     edits: [['if (m < params.M && quad < quads) {', 'if (m <= params.M && quad < quads) {']],
     specs: ['spec/tensor/laws.spec.ts'],
     properties: [6],
+  },
+  {
+    id: 1023,
+    bug: 'the product of few rows loses the last lane',
+    file: 'src/tensor/ops/row-product.ts',
+    edits: [
+      [
+        'let x = a[row * quads + k];\n        for (var i = 0u; i < 8u; i++) {\n          let weights',
+        'let x = f32(lane + 1u < lanes) * a[row * quads + k];\n        for (var i = 0u; i < 8u; i++) {\n          let weights',
+      ],
+    ],
+    specs: ['spec/tensor/ops/matmul.spec.ts'],
+    properties: [2],
   },
 ];

@@ -29,6 +29,7 @@ import {
   tensor,
   tidy,
 } from '../../src/tensor/index.ts';
+import { cached } from './cached.ts';
 import { type GoldenCase, type GoldenGroup, indices, type PictureInput, real, tensorHash } from './golden.ts';
 import { download, type Stages } from './golden-runs.ts';
 import { rowsFrom } from './golden-stages.ts';
@@ -95,7 +96,7 @@ export async function runAnswer(
     const inputEmbeds = splice(llava, prompt, project(llava, upload(llava, tokens))); // [1, T, E]
     const positions = (inputEmbeds.shape[1] as number) + golden.values.length;
     let step = decoderStep(language, inputEmbeds, emptyCache(gpu, language, positions));
-    const named = step.cache.layers.flatMap(({ keys, values }, i) => [
+    const named = cached(step.cache).flatMap(({ keys, values }, i) => [
       [`layers.${i}.keys`, keys],
       [`layers.${i}.values`, values],
     ]);

@@ -28,6 +28,7 @@ import {
 } from '../../src/tensor/index.ts';
 import { type VisionZipInput, visionZip } from '../../src/visionzip/index.ts';
 import { mergeContextual } from '../../src/visionzip/vision-zip.ts';
+import { cached } from './cached.ts';
 import { type GoldenCase, type GoldenGroup, indices, real } from './golden.ts';
 import type { Host } from './recipe.ts';
 
@@ -203,7 +204,7 @@ export async function runLlamaLayers(
     const outputs = tidy(gpu, () => {
       const cache = emptyCache(gpu, rest, shape[1] as number);
       const step = decoderStep(rest, tensor(gpu, values, shape), cache);
-      const named = step.cache.layers.map((layer, j) => [
+      const named = cached(step.cache).map((layer, j) => [
         [`keys ${j}`, layer.keys],
         [`values ${j}`, layer.values],
       ]);

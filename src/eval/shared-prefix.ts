@@ -22,6 +22,8 @@ import {
   dims,
   dispose,
   type Gpu,
+  type GrowingRows,
+  growingRowsOf,
   type IndexTensor,
   indexTensor,
   lookup,
@@ -135,12 +137,13 @@ async function readAndFree(tokenIds: IndexTensor): Promise<Uint32Array> {
   }
 }
 
-/** The cache of the sequences that `pictures` names: [B, G, L, D] → [Q, G, L, D]. */
+/** The cache of the sequences that `pictures` names: [B, G, L, D] → [Q, G, L, D], with the room that theirs has. */
 function pickSequences(gpu: Gpu, cache: KeyValueCache, pictures: readonly number[]): KeyValueCache {
   const rows = indexTensor(gpu, Uint32Array.from(pictures), [pictures.length]); // [Q]
-  const picked = (x: Tensor): Tensor => {
-    const { B, G, L, D } = dims(x, 'cached [B, G, L, D]');
-    return reshape(lookup(reshape(x, [B, G * L * D]), rows), [pictures.length, G, L, D]);
+  const picked = ({ room, length }: GrowingRows): GrowingRows => {
+    const { B, G, places, D } = dims(room, 'cached [B, G, places, D]');
+    const sequences = lookup(reshape(room, [B, G * places * D]), rows); // [Q, G · places · D]
+    return growingRowsOf(reshape(sequences, [pictures.length, G, places, D]), length);
   };
   const layers = cache.layers.map(({ keys, values }) => ({ keys: picked(keys), values: picked(values) }));
   return { ...cache, layers };
@@ -153,7 +156,7 @@ function embed(gpu: Gpu, { tokenEmbedding }: LlamaWeights, ids: readonly (readon
 }
 
 function checkQuestions(cache: KeyValueCache, questions: readonly PictureQuestion[]): void {
-  const B = cache.layers[0]?.keys.shape[0] ?? 0;
+  const B = cache.layers[0]?.keys.room.shape[0] ?? 0;
   const T = questions[0]?.after.length ?? 0;
   if (T === 0) throw new RangeError('answerTogether: expected at least one question with text, got none');
   for (const { picture, after } of questions) {

@@ -2,7 +2,7 @@
 
 export { FileError, GpuError, ShapeError } from './errors.ts';
 export { type AdapterSummary, finish, type Gpu, type GpuOptions, openGpu } from './gpu.ts';
-export { type Kernel, runKernel, u32, wgsl } from './kernel.ts';
+export { type Kernel, runKernel, submit, u32, wgsl } from './kernel.ts';
 export { checkBudget, tidy } from './memory.ts';
 export { gelu, quickGelu, silu } from './ops/activation.ts';
 export { type AttentionOptions, attention, attentionProbs } from './ops/attention.ts';
@@ -10,9 +10,16 @@ export { add, addRows, multiply, scale } from './ops/elementwise.ts';
 export { checkFinite, expectFinite, type FiniteCheck, throwIfNonFinite } from './ops/finite.ts';
 export { gatherIndices, gatherRows, lookup } from './ops/gather.ts';
 export { groupMean } from './ops/group-mean.ts';
+export {
+  appendRows,
+  type GrowingRows,
+  growingRows,
+  growingRowsOf,
+  rowsOf,
+} from './ops/growing-rows.ts';
 export { complement, countMembers, gridPositions, shiftIndices } from './ops/index-math.ts';
 export { concat, permute, repeatRows, slice } from './ops/layout.ts';
-export { type Linear, linear, matmul, matmulTransposed } from './ops/matmul.ts';
+export { type Linear, linear, matmul, matmulTransposed, type ProductOptions } from './ops/matmul.ts';
 export { layerNorm, type Norm, normalizeRows, rmsNorm } from './ops/normalize.ts';
 export { patchConvolution, patches } from './ops/patches.ts';
 export { argmax, meanAxis, sumAxis, topTwoGap } from './ops/reduce.ts';

@@ -208,7 +208,7 @@ export function copyOut(
   commands.encoder.copyBufferToBuffer(source.buffer, 0, target, targetOffset, bytes);
 }
 
-/** Sends the batch to the queue. */
+/** Sends what was dispatched so far to the device, which begins with it. Does not wait; reading does this by itself. */
 export function submit(gpu: Gpu): void {
   const { commands, device } = gpu;
   if (commands.encoder === null) return;

@@ -15,6 +15,7 @@ import {
   type LlamaWeights,
 } from '../../../src/models/index.ts';
 import { concat, slice, type Tensor } from '../../../src/tensor/index.ts';
+import { cached, recached } from '../../support/cached.ts';
 import { expectBits, expectClose, FLUSHED } from '../../support/closeness.ts';
 import { testGpu } from '../../support/gpu.ts';
 import { checkProperty, type Property } from '../../support/property.ts';
@@ -88,24 +89,16 @@ function start(weights: LlamaWeights, embeds: Tensor, positions = 12): DecoderSt
 /** The first `length` positions of a cache. */
 function prefix(cache: KeyValueCache, length: number): KeyValueCache {
   if (length === 0) return { ...cache, length, layers: [] };
-  const layers = cache.layers.map(({ keys, values }) => ({
-    keys: slice(keys, 2, 0, length), //     [B, G, length, D]
-    values: slice(values, 2, 0, length), // [B, G, length, D]
-  }));
-  return { ...cache, length, layers };
+  return recached(cache, (rows) => slice(rows, 2, 0, length)); // [B, G, length, D]
 }
 
 /** Sequence `b` of a cache. */
 function sequence(cache: KeyValueCache, b: number): KeyValueCache {
-  const layers = cache.layers.map(({ keys, values }) => ({
-    keys: slice(keys, 0, b, b + 1), //     [1, G, L, D]
-    values: slice(values, 0, b, b + 1), // [1, G, L, D]
-  }));
-  return { ...cache, layers };
+  return recached(cache, (rows) => slice(rows, 0, b, b + 1)); // [1, G, L, D]
 }
 
-const tensorsOf = ({ layers }: KeyValueCache): Tensor[] =>
-  layers.flatMap(({ keys, values }) => [keys, values]);
+const tensorsOf = (cache: KeyValueCache): Tensor[] =>
+  cached(cache).flatMap(({ keys, values }) => [keys, values]);
 
 /** Pairs of tensors, one behind the other. */
 function paired<T>(first: readonly T[], second: readonly T[]): T[] {
@@ -252,7 +245,7 @@ describe('M-5 Llama decoder, laws', () => {
         const empty = emptyCache(gpu, weights, 160);
         const [one, two] = [0, offset].map((length) => decoderStep(weights, embeds, { ...empty, length }));
         const state = (step: DecoderStep | undefined): Tensor[] =>
-          step === undefined ? [] : [step.logits, ...step.cache.layers.map(({ values }) => values)];
+          step === undefined ? [] : [step.logits, ...cached(step.cache).map(({ values }) => values)];
         return paired(state(one), state(two));
       },
       judge: (outputs) => judgePairs(outputs, near),
@@ -418,7 +411,12 @@ describe('M-5 Llama decoder, laws', () => {
         const turns = skipping(seen.rope, before, visual);
         const unseen = { ...prefix(seen, before), rope: turns };
         const got = decoderStep(weights, second, unseen);
-        const text = decoderStep(weights, concat([first, second], 1), { length: 0, layers: [], rope: turns });
+        const text = decoderStep(weights, concat([first, second], 1), {
+          ...seen,
+          length: 0,
+          layers: [],
+          rope: turns,
+        });
 
         const layer = (cache: KeyValueCache): Tensor[] =>
           tensorsOf({ ...cache, layers: cache.layers.slice(0, 1) });

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type DecoderStep, decoderStep, emptyCache, type LlamaConfig } from '../../../src/models/index.ts';
 import { dispose, readAll, ShapeError, slice, type Tensor, tensor, tidy } from '../../../src/tensor/index.ts';
 import * as oracle from '../../oracle/llama.ts';
+import { cached } from '../../support/cached.ts';
 import { judgeEach } from '../../support/cases.ts';
 import { expectBits } from '../../support/closeness.ts';
 import { testGpu } from '../../support/gpu.ts';
@@ -97,7 +98,8 @@ interface Done {
 async function decodeAll(jobs: readonly Job[]): Promise<Done[]> {
   const runs = tidy(gpu, () => jobs.map(steps));
   const tensors = runs.map((run) => {
-    const layers = run.at(-1)?.cache.layers ?? [];
+    const last = run.at(-1);
+    const layers = last === undefined ? [] : cached(last.cache);
     return [
       run.map(({ logits }) => logits),
       layers.map(({ keys }) => keys),
@@ -107,7 +109,7 @@ async function decodeAll(jobs: readonly Job[]): Promise<Done[]> {
   const flat: Tensor[] = tensors.flat(2);
   const read = await readAll(gpu, flat);
   const lengths = runs.map((run) => run.at(-1)?.cache.length ?? 0);
-  dispose(runs);
+  dispose(runs, tensors);
   let next = 0;
   const host = ({ shape }: Tensor): Host<Float32Array> => ({ shape, values: read[next++] as Float32Array });
   return tensors.map(([logits, keys, values], i) => ({

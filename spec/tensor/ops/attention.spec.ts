@@ -4,6 +4,7 @@ import {
   attention,
   attentionProbs,
   causalSoftmax,
+  concat,
   dims,
   matmulTransposed,
   reshape,
@@ -232,5 +233,27 @@ describe('T-9 attention', () => {
       expectAccepted(gpu, () => attentionProbs(queries, short, { causal: false }));
       expectRejected(gpu, ShapeError, () => attentionProbs(queries, short, { causal: true }));
       expectRejected(gpu, ShapeError, () => attention(queries, short, short, { causal: true }));
+    }));
+
+  it('T-9.3 keys and values behind keyCount do not count, whatever they hold', () =>
+    checkProperty(gpu, {
+      cases: fc.tuple(cases, fc.integer({ min: 1, max: 5 })),
+      data: ([drawn, extra]) => {
+        const { B, G, D } = sizesOf(drawn);
+        const values = new Float32Array(B * G * extra * D).fill(Number.NaN);
+        return { ...dataOf(drawn), behind: { shape: [B, G, extra, D], values } };
+      },
+      run: ({ queries, keys, values, behind }, [{ causal, T, earlier }]) => {
+        const roomy = [concat([keys, behind], 2), concat([values, behind], 2)] as const;
+        const options = { causal, keyCount: T + earlier };
+        return [
+          ...[attention(queries, ...roomy, options), attention(queries, keys, values, { causal })],
+          ...[attentionProbs(queries, roomy[0], options), attentionProbs(queries, keys, { causal })],
+        ];
+      },
+      judge: ([y, all, probs, allProbs]) => {
+        expectBits('attention', y, all.shape, all.values);
+        expectBits('attentionProbs', probs, allProbs.shape, allProbs.values);
+      },
     }));
 });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   add,
+  concat,
   dispose,
   linear,
   matmul,
@@ -134,6 +135,50 @@ describe.each(gpus)('by %s', (_, gpu) => {
           const transposed = oracle.matmulTransposed(a.values, rows.values, sizesOf(drawn)).values;
           expectExact('matmulTransposed of the grid', z, [A, M, N], transposed);
         },
+      }));
+
+    it('T-7.5 rows behind rowCount do not count, whatever they hold', () =>
+      checkProperty(gpu, {
+        cases: fc.tuple(products(recipes(), recipes()), fc.integer({ min: 1, max: 5 })),
+        count: 250,
+        data: ([drawn, extra]) => {
+          const { B, K, N } = sizesOf(drawn);
+          const noise = (shape: readonly number[]): Host<Float32Array> => ({
+            shape,
+            values: new Float32Array(shape.reduce((x, y) => x * y, 1)).fill(Number.NaN),
+          });
+          return {
+            ...dataOf(drawn),
+            rows: transposedDataOf(drawn).b,
+            behind: noise([B, extra, N]),
+            behindRows: noise([B, extra, K]),
+          };
+        },
+        run: ({ a, b, rows, behind, behindRows }, [drawn]) => {
+          const { K, N } = sizesOf(drawn);
+          return [
+            ...[matmul(a, concat([b, behind], 1), { rowCount: K }), matmul(a, b)],
+            ...[
+              matmulTransposed(a, concat([rows, behindRows], 1), { rowCount: N }),
+              matmulTransposed(a, rows),
+            ],
+          ];
+        },
+        judge: ([y, all, z, allRows]) => {
+          expectBits('matmul', y, all.shape, all.values);
+          expectBits('matmulTransposed', z, allRows.shape, allRows.values);
+        },
+      }));
+
+    it('T-7.5 more rows than there are, or fewer than the product needs, are rejected', () =>
+      tidy(gpu, () => {
+        const [a, b, rows, wide] = [zeros(1, 2, 3), zeros(1, 4, 5), zeros(1, 4, 3), zeros(1, 2, 5)];
+        expectAccepted(gpu, () => matmul(a, b, { rowCount: 3 }));
+        expectRejected(gpu, ShapeError, () => matmul(a, b, { rowCount: 2 }));
+        expectRejected(gpu, RangeError, () => matmul(wide, b, { rowCount: 5 }));
+        expectAccepted(gpu, () => matmulTransposed(a, rows, { rowCount: 1 }));
+        for (const rowCount of [5, -1, 0.5, Number.NaN])
+          expectRejected(gpu, RangeError, () => matmulTransposed(a, rows, { rowCount }));
       }));
 
     it('T-7.1 a sum of 1,040 products of the grid is exact', () =>

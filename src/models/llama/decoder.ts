@@ -3,15 +3,17 @@
 //   B sequences   T new positions   L positions so far, the new ones included   C channels   V vocabulary
 //   H query heads   G key heads   D channels per head
 //
-// The cache is a value like any other: a step takes one and returns the next. (transformers, modeling_llama.py)
+// The cache is a value like any other: a step takes one and returns the next, which shares its memory. (transformers, modeling_llama.py)
 
 import {
   add,
+  appendRows,
   attention,
-  concat,
   dims,
   dispose,
   type Gpu,
+  type GrowingRows,
+  growingRows,
   linear,
   multiply,
   permute,
@@ -29,14 +31,15 @@ import {
 import type { LlamaLayerWeights, LlamaWeights } from './weights.ts';
 
 export interface LayerCache {
-  readonly keys: Tensor; //   [B, G, L, D]  turned by RoPE
-  readonly values: Tensor; // [B, G, L, D]
+  readonly keys: GrowingRows; //   [B, G, L, D], turned by RoPE
+  readonly values: GrowingRows; // [B, G, L, D]
 }
 
 export interface KeyValueCache {
-  readonly length: number; //                  L
-  readonly layers: readonly LayerCache[]; //   none before the first step
-  readonly rope: RopeTable; //                 for as many positions as the sequence may grow to
+  readonly length: number; //                L
+  readonly positionCount: number; //         how far the sequence may grow; more room is made then than it needs now
+  readonly layers: readonly LayerCache[]; // none before the first step
+  readonly rope: RopeTable; //               for as many positions, at least
 }
 
 export interface DecoderStep {
@@ -48,14 +51,39 @@ export interface DecoderStep {
  * A cache for sequences of at most `positionCount` positions. Throws RangeError if that is more than the model was made
  * for.
  */
-export function emptyCache(gpu: Gpu, { config }: LlamaWeights, positionCount: number): KeyValueCache {
-  if (positionCount > config.maxPositions) {
-    throw new RangeError(
-      `emptyCache: expected at most ${config.maxPositions} positions, got ${positionCount}`,
-    );
-  }
-  const rope = ropeTable(gpu, positionCount, config.headSize, config.ropeTheta, config.ropeFactor);
-  return { length: 0, layers: [], rope };
+export function emptyCache(gpu: Gpu, weights: LlamaWeights, positionCount: number): KeyValueCache {
+  const { config } = weights;
+  checkPositions('emptyCache', weights, positionCount);
+  // Some more than asked for, so that the next turns of a conversation find theirs.
+  const turnCount = Math.min(Math.ceil(positionCount / TURNS) * TURNS, config.maxPositions);
+  const rope = ropeTable(gpu, turnCount, config.headSize, config.ropeTheta, config.ropeFactor);
+  return { length: 0, positionCount, layers: [], rope };
+}
+
+const TURNS = 512;
+
+/**
+ * The same cache for sequences of at most `positionCount` positions. Shares memory; the caller still owns `past`. Throws
+ * RangeError if that is more than the model was made for.
+ */
+export function extendCache(
+  gpu: Gpu,
+  weights: LlamaWeights,
+  past: KeyValueCache,
+  positionCount: number,
+): KeyValueCache {
+  checkPositions('extendCache', weights, positionCount);
+  const { cos, sin } = past.rope;
+  const rope =
+    positionCount <= (cos.shape[0] as number)
+      ? { cos: reshape(cos, cos.shape), sin: reshape(sin, sin.shape) }
+      : emptyCache(gpu, weights, positionCount).rope;
+  return { ...past, positionCount, rope };
+}
+
+function checkPositions(who: string, { config }: LlamaWeights, positionCount: number): void {
+  if (positionCount <= config.maxPositions) return;
+  throw new RangeError(`${who}: expected at most ${config.maxPositions} positions, got ${positionCount}`);
 }
 
 /**
@@ -76,7 +104,7 @@ export function decoderStep(weights: LlamaWeights, inputEmbeds: Tensor, cache: K
   });
   const logits = tidy(inputEmbeds.gpu, () => lastLogits(weights, hiddenStates)); // [B, V]
   if (hiddenStates !== inputEmbeds) dispose(hiddenStates);
-  return { logits, cache: { length: cache.length + T, layers, rope: cache.rope } };
+  return { logits, cache: { ...cache, length: cache.length + T, layers } };
 }
 
 /** M-5.7. */
@@ -84,11 +112,12 @@ function checkStep({ config }: LlamaWeights, inputEmbeds: Tensor, cache: KeyValu
   const { hiddenSize: C, keyValueHeadCount: G, headSize: D } = config;
   const { B, T } = dims(inputEmbeds, 'inputEmbeds [B, T, C]', { C });
   if (T === 0) throw new RangeError('decoderStep: expected at least one position, got none');
-  for (const { keys } of cache.layers) dims(keys, 'cached keys [B, G, L, D]', { B, G, L: cache.length, D });
+  for (const { keys } of cache.layers) dims(keys.room, 'cached keys [B, G, room, D]', { B, G, D });
   const { positions } = dims(cache.rope.cos, 'cos [positions, half]', { half: D / 2 });
-  if (cache.length + T > positions) {
+  const most = Math.min(positions, cache.positionCount);
+  if (cache.length + T > most) {
     throw new RangeError(
-      `decoderStep: expected at most ${positions} positions, for which the cache was made, got ${cache.length + T}`,
+      `decoderStep: expected at most ${most} positions, for which the cache was made, got ${cache.length + T}`,
     );
   }
   return { T };
@@ -109,12 +138,12 @@ function llamaLayer(
 
   const queries = rope(unturnedQueries, cache.rope, cache.length); // [B, H, T, D]
   const newKeys = rope(unturnedKeys, cache.rope, cache.length); //    [B, G, T, D]
-  const past = cache.layers[layerIndex];
-  const keys = past === undefined ? newKeys : concat([past.keys, newKeys], 2); //         [B, G, L, D]
-  const values = past === undefined ? newValues : concat([past.values, newValues], 2); // [B, G, L, D]
+  const keys = grown(cache, layerIndex, 'keys', newKeys); //       [B, G, L, D]
+  const values = grown(cache, layerIndex, 'values', newValues); // [B, G, L, D]
 
-  const scaledQueries = scale(queries, 1 / Math.sqrt(config.headSize)); //           [B, H, T, D]
-  const context = mergeHeads(attention(scaledQueries, keys, values, { causal: true })); // [B, T, H · D]
+  const scaledQueries = scale(queries, 1 / Math.sqrt(config.headSize)); // [B, H, T, D]
+  const seen = { causal: true, keyCount: keys.length };
+  const context = mergeHeads(attention(scaledQueries, keys.room, values.room, seen)); // [B, T, H · D]
   const attended = add(hiddenStates, linear(context, layer.output)); //              [B, T, C]
 
   const mlpIn = rmsNorm(attended, layer.mlpNorm, normEps); //                           [B, T, C]
@@ -123,6 +152,17 @@ function llamaLayer(
     hiddenStates: add(attended, linear(gated, layer.down)), // [B, T, C]
     layerCache: { keys, values },
   };
+}
+
+/** The cached rows of a layer with rows [B, G, T, D] behind them. */
+function grown(
+  { layers, positionCount }: KeyValueCache,
+  layerIndex: number,
+  part: keyof LayerCache,
+  rows: Tensor,
+): GrowingRows {
+  const past = layers[layerIndex]?.[part] ?? growingRows(rows.gpu, rows.shape.with(2, positionCount));
+  return appendRows(past, rows, positionCount);
 }
 
 /** The head of the last position only: hiddenStates [B, T, C] → [B, V]. */

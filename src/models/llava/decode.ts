@@ -1,7 +1,8 @@
 // Decoding: greedy, or by a sampler. SPEC M-7, M-8.
 //
 // Greedy, the next token is chosen, and embedded for the step that follows, on the device: a token costs one reading of
-// twelve bytes and no upload. A sampler is handed the logits of each step. Whether they are finite is read with them.
+// twelve bytes and no upload, and the device is at work on the step that follows while it is read. A sampler is handed the
+// logits of each step. Whether they are finite is read with them.
 
 import {
   argmax,
@@ -14,11 +15,18 @@ import {
   lookup,
   readAll,
   reshape,
+  submit,
   type Tensor,
   throwIfNonFinite,
   tidy,
 } from '../../tensor/index.ts';
-import { type DecoderStep, decoderStep, emptyCache, type KeyValueCache } from '../llama/decoder.ts';
+import {
+  type DecoderStep,
+  decoderStep,
+  emptyCache,
+  extendCache,
+  type KeyValueCache,
+} from '../llama/decoder.ts';
 import { encodeQuestion, type PromptIds } from '../tokenizer/prompt.ts';
 import { streamText } from '../tokenizer/tokenizer.ts';
 import { type Llava, project, splice } from './llava.ts';
@@ -58,8 +66,11 @@ export function prefill(
   }
   const T = inputEmbeds.shape[1] ?? 0;
   return tidy(llava.gpu, () => {
-    const empty = emptyCache(llava.gpu, llava.language, (past?.length ?? 0) + T + maxNewTokens);
-    const cache = { ...(past ?? empty), rope: empty.rope }; // made for as many positions as there will be
+    const positionCount = (past?.length ?? 0) + T + maxNewTokens;
+    const cache =
+      past === undefined
+        ? emptyCache(llava.gpu, llava.language, positionCount)
+        : extendCache(llava.gpu, llava.language, past, positionCount);
     return { step: decoderStep(llava.language, inputEmbeds, cache), maxNewTokens, sample };
   });
 }
@@ -96,42 +107,77 @@ export async function* continueDecoding(
 ): AsyncGenerator<number, void, undefined> {
   for (let count = 1; ; count++) {
     const earlier = count === 1 && check !== undefined ? [check] : [];
-    const { tokenId, next } = await chooseToken(llava, running.step.logits, sample, earlier);
-    const ended = llava.config.eosTokenIds.includes(tokenId);
-    if (!ended && count < maxNewTokens) running.step = advance(llava, running.step, next);
-    dispose(next);
-    if (ended) return;
+    const goesOn = count < maxNewTokens;
+    const { tokenId, ahead } = await (sample === undefined
+      ? chooseLikeliest(llava, running.step, earlier, goesOn)
+      : chooseSampled(llava, running.step, earlier, goesOn, sample));
+    if (ahead !== null) {
+      release(running.step);
+      running.step = ahead;
+    }
+    if (tokenId === null) return;
     yield tokenId;
-    if (count === maxNewTokens) return;
+    if (!goesOn) return;
   }
 }
 
 interface Choice {
-  readonly tokenId: number;
-  readonly next: IndexTensor; // [1]  the same on the device
+  readonly tokenId: number | null; //     null: EOS
+  readonly ahead: DecoderStep | null; // the step behind the token, if the answer goes on
 }
 
-async function chooseToken(
-  { gpu, config }: Llava,
-  logits: Tensor,
-  sample: Sample | undefined,
+/**
+ * M-7.1. The step behind the token is encoded before the token is known here, so that the device has work while it is read;
+ * behind EOS it was in vain.
+ */
+async function chooseLikeliest(
+  llava: Llava,
+  step: DecoderStep,
   earlier: readonly FiniteCheck[],
+  goesOn: boolean,
 ): Promise<Choice> {
-  const checks = [...earlier, checkFinite(logits, 'decode: expected finite logits', (id) => `token ${id}`)];
-  if (sample === undefined) {
-    const next = argmax(logits); // [1]
-    const [tokenId] = await readChecked(gpu, next, checks).catch((error: unknown) => {
-      dispose(next);
-      throw error;
-    });
-    return { tokenId: tokenId as number, next };
+  const next = argmax(step.logits); // [1]
+  const reading = readChecked(llava.gpu, next, [...earlier, finiteLogits(step)]);
+  let ahead: DecoderStep | null = null;
+  try {
+    if (goesOn) ahead = stepBehind(llava, next, step);
+    submit(llava.gpu);
+    const [tokenId] = await reading;
+    if (!llava.config.eosTokenIds.includes(tokenId as number)) return { tokenId: tokenId as number, ahead };
+  } catch (error) {
+    await reading.catch(() => undefined); // `ahead` failed first: nothing may be pending when this throws
+    if (ahead !== null) release(ahead);
+    throw error;
+  } finally {
+    dispose(next);
   }
-  const tokenId = sample(await readChecked(gpu, logits, checks));
+  if (ahead !== null) release(ahead);
+  return { tokenId: null, ahead: null };
+}
+
+/** M-8.1. The sampler is handed the logits, so the step behind has to wait for it. */
+async function chooseSampled(
+  llava: Llava,
+  step: DecoderStep,
+  earlier: readonly FiniteCheck[],
+  goesOn: boolean,
+  sample: Sample,
+): Promise<Choice> {
+  const { gpu, config } = llava;
+  const tokenId = sample(await readChecked(gpu, step.logits, [...earlier, finiteLogits(step)]));
   const { vocabSize } = config.text;
   if (!Number.isInteger(tokenId) || tokenId < 0 || tokenId >= vocabSize) {
     throw new RangeError(`decode: expected sample to choose an id below ${vocabSize}, got ${tokenId}`);
   }
-  return { tokenId, next: indexTensor(gpu, Uint32Array.of(tokenId), [1]) };
+  if (config.eosTokenIds.includes(tokenId)) return { tokenId: null, ahead: null };
+  const ahead = goesOn
+    ? tidy(gpu, () => stepBehind(llava, indexTensor(gpu, Uint32Array.of(tokenId), [1]), step))
+    : null;
+  return { tokenId, ahead };
+}
+
+function finiteLogits({ logits }: DecoderStep): FiniteCheck {
+  return checkFinite(logits, 'decode: expected finite logits', (id) => `token ${id}`);
 }
 
 /** The values of `x` and what the checks found, with one mapping. Frees the checks. */
@@ -151,15 +197,18 @@ async function readChecked<T extends Tensor | IndexTensor>(
   }
 }
 
-/** One more position: the token `next` [1], embedded and run. Frees what the step before held. */
-function advance({ gpu, language }: Llava, before: DecoderStep, next: IndexTensor): DecoderStep {
-  const after = tidy(gpu, () => {
-    const embeds = lookup(language.tokenEmbedding, next); //                         [1, E]
-    const inputEmbeds = reshape(embeds, [1, 1, language.config.hiddenSize]); //      [1, 1, E]
-    return decoderStep(language, inputEmbeds, before.cache);
+/** Frees a step, but not its RoPE table, which all steps share. */
+function release({ logits, cache }: DecoderStep): void {
+  dispose(logits, cache.layers);
+}
+
+/** One more position: the token `next` [1], embedded and run. */
+function stepBehind({ gpu, language }: Llava, next: IndexTensor, { cache }: DecoderStep): DecoderStep {
+  return tidy(gpu, () => {
+    const embeds = lookup(language.tokenEmbedding, next); //                    [1, E]
+    const inputEmbeds = reshape(embeds, [1, 1, language.config.hiddenSize]); // [1, 1, E]
+    return decoderStep(language, inputEmbeds, cache);
   });
-  dispose(before.logits, before.cache.layers);
-  return after;
 }
 
 /**

@@ -183,12 +183,13 @@ export function repeatRows<T extends AnyTensor>(x: T, copies: number): T {
   return output;
 }
 
-interface Runs {
+export interface Runs {
   readonly first: number;
   readonly stride: number;
 }
 
-function copyRuns(x: AnyTensor, y: AnyTensor, run: number, from: Runs, to: Runs): void {
+/** Copies elements of `x` to `y` in runs of `run`: as many as there are strides of `to` in `y`. */
+export function copyRuns(x: AnyTensor, y: AnyTensor, run: number, from: Runs, to: Runs): void {
   const runs = to.stride === 0 ? 0 : Math.floor(elementCount(y.shape) / to.stride);
   const sizes = [run * runs, run, from.first, from.stride, to.first, to.stride];
   const inQuads = sizes.every((size) => size % 4 === 0);

@@ -1,12 +1,11 @@
-// Matrix products for software adapters whose subgroups have 8 lanes. SPEC T-22.
+// Tiles of matrix products for software adapters whose subgroups have 8 lanes. SPEC T-22.
 //
 //     c[m, n] = Σₖ a[m, k] · b[n, k] + bias[n]        b in f32 or packed f16
 //     c[m, n] = Σₖ a[m, k] · b[k, n]
 //
-// One subgroup is one workgroup. On such adapters a load costs more than the arithmetic on what it brings, so each lane
-// loads rows of its own and the lanes pass them round: no workgroup memory, no barriers. The tile kernels own 16 rows of c
-// and 16 or 32 columns. The row kernels, for few rows, own 8 columns of one row; the lanes divide K and add up at the end.
-// Both weight types make the same sums in the same order, as T-20.3 asks.
+// One subgroup is one workgroup and owns 16 rows of c and 16 or 32 columns. On such adapters a load costs more than the
+// arithmetic on what it brings, so each lane loads rows of its own and the lanes pass them round: no workgroup memory, no
+// barriers. Both weight types make the same sums in the same order, as T-20.3 asks.
 
 import { flatGroup, type Kernel, wgsl } from '../kernel.ts';
 
@@ -15,14 +14,14 @@ export const subgroupTransposedKernel: Kernel = {
   code: wgsl`
     enable subgroups;
 
-    // The N columns stand from firstColumn on in rows of width elements.
+    // Of each matrix of b the first N of bRows rows count. The N columns stand from firstColumn on in rows of width elements.
     struct Params {
-      batchCount: u32, M: u32, N: u32, K: u32, sharing: u32, hasBias: u32, firstColumn: u32, width: u32,
+      batchCount: u32, M: u32, N: u32, K: u32, sharing: u32, bRows: u32, hasBias: u32, firstColumn: u32, width: u32,
     }
 
     @group(0) @binding(0) var<uniform> params: Params;
     @group(0) @binding(1) var<storage, read> a: array<vec4f>;      // [batchCount, M, K / 4]
-    @group(0) @binding(2) var<storage, read> b: array<vec4f>;      // [batchCount / sharing, N, K / 4]
+    @group(0) @binding(2) var<storage, read> b: array<vec4f>;      // [batchCount / sharing, bRows, K / 4]
     @group(0) @binding(3) var<storage, read> bias: array<f32>;     // [width], or anything if hasBias is 0
     @group(0) @binding(4) var<storage, read_write> c: array<f32>;  // [batchCount, M, width]
 
@@ -45,7 +44,7 @@ export const subgroupTransposedKernel: Kernel = {
       let column = tile / tilesDown % tilesAcross * 16u + lane;
 
       let aFirst = batch * params.M;
-      let bFirst = batch / params.sharing * params.N;
+      let bFirst = batch / params.sharing * params.bRows;
       let upper = (aFirst + min(row + lane, params.M - 1u)) * quads;
       let lower = (aFirst + min(row + 8u + lane, params.M - 1u)) * quads;
       let left = (bFirst + min(column, params.N - 1u)) * quads;
@@ -87,14 +86,14 @@ export const subgroupHalfKernel: Kernel = {
   code: wgsl`
     enable subgroups;
 
-    // The N columns stand from firstColumn on in rows of width elements.
+    // Of each matrix of b the first N of bRows rows count. The N columns stand from firstColumn on in rows of width elements.
     struct Params {
-      batchCount: u32, M: u32, N: u32, K: u32, sharing: u32, hasBias: u32, firstColumn: u32, width: u32,
+      batchCount: u32, M: u32, N: u32, K: u32, sharing: u32, bRows: u32, hasBias: u32, firstColumn: u32, width: u32,
     }
 
     @group(0) @binding(0) var<uniform> params: Params;
     @group(0) @binding(1) var<storage, read> a: array<vec4f>;      // [batchCount, M, K / 4]
-    @group(0) @binding(2) var<storage, read> b: array<vec2u>;      // [batchCount / sharing, N, K / 4]
+    @group(0) @binding(2) var<storage, read> b: array<vec2u>;      // [batchCount / sharing, bRows, K / 4]
     @group(0) @binding(3) var<storage, read> bias: array<f32>;     // [width], or anything if hasBias is 0
     @group(0) @binding(4) var<storage, read_write> c: array<f32>;  // [batchCount, M, width]
 
@@ -117,7 +116,7 @@ export const subgroupHalfKernel: Kernel = {
       let column = tile / tilesDown % tilesAcross * 16u + lane;
 
       let aFirst = batch * params.M;
-      let bFirst = batch / params.sharing * params.N;
+      let bFirst = batch / params.sharing * params.bRows;
       let upper = (aFirst + min(row + lane, params.M - 1u)) * quads;
       let lower = (aFirst + min(row + 8u + lane, params.M - 1u)) * quads;
       let left = (bFirst + min(column, params.N - 1u)) * quads;
@@ -156,126 +155,17 @@ export const subgroupHalfKernel: Kernel = {
   `,
 };
 
-export const subgroupTransposedRowKernel: Kernel = {
-  name: 'subgroupTransposedRow',
-  code: wgsl`
-    enable subgroups;
-
-    // The N columns stand from firstColumn on in rows of width elements.
-    struct Params {
-      batchCount: u32, M: u32, N: u32, K: u32, sharing: u32, hasBias: u32, firstColumn: u32, width: u32,
-    }
-
-    @group(0) @binding(0) var<uniform> params: Params;
-    @group(0) @binding(1) var<storage, read> a: array<vec4f>;      // [batchCount, M, K / 4]
-    @group(0) @binding(2) var<storage, read> b: array<vec4f>;      // [batchCount / sharing, N, K / 4]
-    @group(0) @binding(3) var<storage, read> bias: array<f32>;     // [width], or anything if hasBias is 0
-    @group(0) @binding(4) var<storage, read_write> c: array<f32>;  // [batchCount, M, width]
-
-    ${flatGroup}
-
-    @compute @workgroup_size(8)
-    fn main(
-      @builtin(workgroup_id) id: vec3u,
-      @builtin(num_workgroups) groups: vec3u,
-      @builtin(subgroup_invocation_id) lane: u32,
-    ) {
-      let quads = params.K / 4u;
-      let blocks = (params.N + 7u) / 8u;
-      let block = flatGroup(id, groups);
-      let row = block / blocks;  // batch · M + m
-      if (row >= params.batchCount * params.M) { return; }
-      let column = block % blocks * 8u;
-      let bFirst = row / params.M / params.sharing * params.N * quads;
-
-      var sum: array<f32, 8>;
-      for (var k = lane; k < quads; k += 8u) {
-        let x = a[row * quads + k];
-        for (var i = 0u; i < 8u; i++) {
-          let weights = b[bFirst + min(column + i, params.N - 1u) * quads + k];
-          sum[i] += dot(x, weights);
-        }
-      }
-
-      var total = 0.0;
-      for (var i = 0u; i < 8u; i++) {
-        let all = subgroupAdd(sum[i]);
-        if (lane == i) { total = all; }
-      }
-      if (column + lane < params.N) {
-        let place = params.firstColumn + column + lane;
-        if (params.hasBias == 1u) { total += bias[place]; }
-        c[row * params.width + place] = total;
-      }
-    }
-  `,
-};
-
-export const subgroupHalfRowKernel: Kernel = {
-  name: 'subgroupHalfRow',
-  code: wgsl`
-    enable subgroups;
-
-    // The N columns stand from firstColumn on in rows of width elements.
-    struct Params {
-      batchCount: u32, M: u32, N: u32, K: u32, sharing: u32, hasBias: u32, firstColumn: u32, width: u32,
-    }
-
-    @group(0) @binding(0) var<uniform> params: Params;
-    @group(0) @binding(1) var<storage, read> a: array<vec4f>;      // [batchCount, M, K / 4]
-    @group(0) @binding(2) var<storage, read> b: array<vec2u>;      // [batchCount / sharing, N, K / 4]
-    @group(0) @binding(3) var<storage, read> bias: array<f32>;     // [width], or anything if hasBias is 0
-    @group(0) @binding(4) var<storage, read_write> c: array<f32>;  // [batchCount, M, width]
-
-    ${flatGroup}
-
-    @compute @workgroup_size(8)
-    fn main(
-      @builtin(workgroup_id) id: vec3u,
-      @builtin(num_workgroups) groups: vec3u,
-      @builtin(subgroup_invocation_id) lane: u32,
-    ) {
-      let quads = params.K / 4u;
-      let blocks = (params.N + 7u) / 8u;
-      let block = flatGroup(id, groups);
-      let row = block / blocks;  // batch · M + m
-      if (row >= params.batchCount * params.M) { return; }
-      let column = block % blocks * 8u;
-      let bFirst = row / params.M / params.sharing * params.N * quads;
-
-      var sum: array<f32, 8>;
-      for (var k = lane; k < quads; k += 8u) {
-        let x = a[row * quads + k];
-        for (var i = 0u; i < 8u; i++) {
-          let packed = b[bFirst + min(column + i, params.N - 1u) * quads + k];
-          sum[i] += dot(x, vec4f(unpack2x16float(packed.x), unpack2x16float(packed.y)));
-        }
-      }
-
-      var total = 0.0;
-      for (var i = 0u; i < 8u; i++) {
-        let all = subgroupAdd(sum[i]);
-        if (lane == i) { total = all; }
-      }
-      if (column + lane < params.N) {
-        let place = params.firstColumn + column + lane;
-        if (params.hasBias == 1u) { total += bias[place]; }
-        c[row * params.width + place] = total;
-      }
-    }
-  `,
-};
-
 export const subgroupMatmulKernel: Kernel = {
   name: 'subgroupMatmul',
   code: wgsl`
     enable subgroups;
 
-    struct Params { batchCount: u32, M: u32, N: u32, K: u32, sharing: u32 }
+    // Of each matrix of b the first K of bRows rows count.
+    struct Params { batchCount: u32, M: u32, N: u32, K: u32, sharing: u32, bRows: u32 }
 
     @group(0) @binding(0) var<uniform> params: Params;
     @group(0) @binding(1) var<storage, read> a: array<f32>;          // [batchCount, M, K]
-    @group(0) @binding(2) var<storage, read> b: array<vec4f>;        // [batchCount / sharing, K, N / 4]
+    @group(0) @binding(2) var<storage, read> b: array<vec4f>;        // [batchCount / sharing, bRows, N / 4]
     @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;  // [batchCount, M, N / 4]
 
     ${flatGroup}
@@ -299,7 +189,7 @@ export const subgroupMatmulKernel: Kernel = {
       let aFirst = batch * params.M;
       let upper = (aFirst + min(row + lane, params.M - 1u)) * params.K;
       let lower = (aFirst + min(row + 8u + lane, params.M - 1u)) * params.K;
-      let bFirst = batch / params.sharing * params.K * quads + min(quad, quads - 1u);
+      let bFirst = batch / params.sharing * params.bRows * quads + min(quad, quads - 1u);
 
       var sum: array<vec4f, 16>;
       for (var k = 0u; k < params.K; k++) {
