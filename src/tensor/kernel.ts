@@ -130,15 +130,15 @@ export function runKernel<T extends AnyTensor>(gpu: Gpu, kernel: Kernel, work: D
 
 /** Frees the output, which nobody will get, if the work cannot be done. */
 function checkWork(gpu: Gpu, who: string, { inputs, output }: Dispatch): void {
-  const reasons = [...inputs, output].map((operand) => whyUnusable(gpu, operand));
-  if (inputs.some((input) => ownerOf(input).storage === output.storage)) {
-    reasons.push('another output, got one of the inputs');
+  let reason = whyUnusable(gpu, output);
+  for (const input of inputs) {
+    reason ??= whyUnusable(gpu, input);
+    if (ownerOf(input).storage === output.storage) reason ??= 'another output, got one of the inputs';
   }
   if (gpu.adapter.software && gpu.commands.uncollected >= MOST_UNCOLLECTED) {
-    reasons.push(`a reading at least every ${MOST_UNCOLLECTED} new bind groups, got none`);
+    reason ??= `a reading at least every ${MOST_UNCOLLECTED} new bind groups, got none`;
   }
-  const reason = reasons.find((found) => found !== null);
-  if (reason === undefined) return;
+  if (reason === null) return;
   disown(gpu.memory, output);
   throw new GpuError(`${who}: expected ${reason}`);
 }
@@ -147,7 +147,7 @@ function whyUnusable(gpu: Gpu, operand: AnyTensor | RowBlock): string | null {
   const tensor = ownerOf(operand);
   if (tensor.gpu !== gpu) return 'tensors of one device, got two devices';
   if (!gpu.memory.live.has(tensor)) return `live tensors, got a disposed one [${tensor.shape.join(', ')}]`;
-  const { byteLength } = bindingOf(operand);
+  const byteLength = 'matrix' in operand ? operand.byteLength : operand.storage.capacity;
   const largest = gpu.device.limits.maxStorageBufferBindingSize;
   return byteLength > largest ? `at most ${largest} bytes in a binding, got ${byteLength}` : null;
 }
@@ -289,10 +289,10 @@ function pipelineOf(gpu: Gpu, kernel: Kernel, inputCount: number): GPUComputePip
 
 function bindGroupOf(gpu: Gpu, bindings: readonly Binding[]): GPUBindGroup {
   const { commands, device } = gpu;
-  const names = bindings.map(
-    ({ storage, byteOffset, byteLength }) => `${storage.id}@${byteOffset}+${byteLength}`,
-  );
-  const key = names.join(',');
+  let key = '';
+  for (const { storage, byteOffset, byteLength } of bindings) {
+    key += `${storage.id}@${byteOffset}+${byteLength},`;
+  }
   const cached = commands.bindGroups.get(key);
   if (cached !== undefined) return cached;
   const bindGroup = device.createBindGroup({

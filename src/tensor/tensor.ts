@@ -39,19 +39,31 @@ export function dims<P extends string>(
   pattern: P,
   known: { readonly [axis: string]: number } = {},
 ): Record<AxisName<P>, number> {
-  const [label, list] = pattern.slice(0, -1).split(' [') as [string, string];
-  const names = list.split(', ');
+  const { label, names } = parsedPattern(pattern);
   const lengths: { [axis: string]: number } = { ...known };
-  names.forEach((name, axis) => {
-    lengths[name] ??= x.shape[axis] ?? -1;
-  });
-
-  const sameRank = names.length === x.shape.length;
-  if (!sameRank || names.some((name, axis) => lengths[name] !== x.shape[axis])) {
-    const expected = names.map((name) => (name in known ? `${name}=${known[name]}` : name));
-    throw new ShapeError(`expected ${label} [${expected.join(', ')}], got [${x.shape.join(', ')}]`);
+  let fits = names.length === x.shape.length;
+  for (let axis = 0; axis < names.length; axis++) {
+    const name = names[axis] as string;
+    const length = x.shape[axis] ?? -1;
+    lengths[name] ??= length;
+    if (lengths[name] !== length) fits = false;
   }
-  return lengths as Record<AxisName<P>, number>;
+  if (fits) return lengths as Record<AxisName<P>, number>;
+  const expected = names.map((name) => (name in known ? `${name}=${known[name]}` : name));
+  throw new ShapeError(`expected ${label} [${expected.join(', ')}], got [${x.shape.join(', ')}]`);
+}
+
+// Every operation of every step asks; a pattern is read once.
+const parsedPatterns = new Map<string, { label: string; names: readonly string[] }>();
+
+function parsedPattern(pattern: string): { label: string; names: readonly string[] } {
+  let parsed = parsedPatterns.get(pattern);
+  if (parsed === undefined) {
+    const [label, list] = pattern.slice(0, -1).split(' [') as [string, string];
+    parsed = { label, names: list.split(', ') };
+    parsedPatterns.set(pattern, parsed);
+  }
+  return parsed;
 }
 
 /** The number of elements of a shape; 1 for a shape without axes. */
