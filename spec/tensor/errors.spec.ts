@@ -175,6 +175,7 @@ const ELSEWHERE: readonly string[] = [
     'quickGelu',
     'read',
     'readAll',
+    'roomBytes',
     'rowsOf',
     'runKernel',
     'scale',

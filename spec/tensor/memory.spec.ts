@@ -9,6 +9,7 @@ import {
   repeatRows,
   reshape,
   scale,
+  slice,
   type Tensor,
   tensor,
   tidy,
@@ -209,14 +210,29 @@ describe('T-4.4 budget', () => {
       small.close();
     }
   });
+
+  it('T-4.4 pooled buffers make room behind what is queued, which may still read them', async () => {
+    const small = await openGpu({ memoryBudgetBytes: 14 * MIB });
+    try {
+      const x = tensor(small, new Float32Array(MIB).fill(2), [MIB]);
+      const six = scale(x, 3); //  queued
+      const y = slice(six, 0, 0, 4);
+      dispose(six, x);
+      const { buffersMade } = small.memory;
+      dispose(tensor(small, new Float32Array(3 * MIB), [3 * MIB])); // needs the room of both
+      expect(small.memory.buffersMade).toBe(buffersMade + 1);
+      expect(Array.from(await read(y))).toEqual([6, 6, 6, 6]);
+    } finally {
+      small.close();
+    }
+  });
 });
 
 /** A pool of its own on the device of the tests. */
 function pool(budgetBytes: number | null): Memory {
-  return createMemory(
-    gpu.device,
-    budgetBytes,
-    () => undefined,
-    (message) => gpu.fail(message),
-  );
+  return createMemory(gpu.device, budgetBytes, {
+    beforeTrim: () => undefined,
+    onDestroy: () => undefined,
+    onOutOfMemory: (message) => gpu.fail(message),
+  });
 }

@@ -91,7 +91,11 @@ function wrapDevice(door: DawnDoor, device: GPUDevice, options: GpuOptions): Gpu
 
   const commands = createCommands(device);
   const budget = options.memoryBudgetBytes ?? door.memoryBudgetBytes;
-  const memory = createMemory(device, budget, (storage) => forgetStorage(commands, storage), fail);
+  const memory = createMemory(device, budget, {
+    beforeTrim: () => submit(gpu),
+    onDestroy: (storage) => forgetStorage(commands, storage),
+    onOutOfMemory: fail,
+  });
   const info = door.adapter.info;
 
   const gpu: Gpu = {

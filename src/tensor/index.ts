@@ -3,7 +3,7 @@
 export { FileError, GpuError, ShapeError } from './errors.ts';
 export { type AdapterSummary, finish, type Gpu, type GpuOptions, openGpu } from './gpu.ts';
 export { type Kernel, runKernel, submit, u32, wgsl } from './kernel.ts';
-export { checkBudget, tidy } from './memory.ts';
+export { checkBudget, roomBytes, tidy } from './memory.ts';
 export { gelu, quickGelu, silu } from './ops/activation.ts';
 export { type AttentionOptions, attention, attentionProbs } from './ops/attention.ts';
 export { add, addRows, multiply, scale } from './ops/elementwise.ts';

@@ -27,6 +27,7 @@ export interface Memory {
   readonly free: Map<number, Storage[]>;
   readonly live: Set<Owner>;
   readonly scopes: Set<Owner>[];
+  readonly beforeTrim: () => void; // sends what is queued, which may read pooled buffers
   readonly onDestroy: (storage: Storage) => void;
   readonly onOutOfMemory: (message: string) => void;
   nextId: number;
@@ -39,8 +40,7 @@ export interface Memory {
 export function createMemory(
   device: GPUDevice,
   budgetBytes: number | null,
-  onDestroy: (storage: Storage) => void,
-  onOutOfMemory: (message: string) => void,
+  events: Pick<Memory, 'beforeTrim' | 'onDestroy' | 'onOutOfMemory'>,
 ): Memory {
   return {
     device,
@@ -48,8 +48,7 @@ export function createMemory(
     free: new Map(),
     live: new Set(),
     scopes: [],
-    onDestroy,
-    onOutOfMemory,
+    ...events,
     nextId: 0,
     allocatedBytes: 0,
     pooledBytes: 0,
@@ -139,6 +138,7 @@ function createBuffer(memory: Memory, size: number, who: string): GPUBuffer {
 
 /** Destroys every pooled buffer. Their memory comes back with the next submit. */
 export function trim(memory: Memory): void {
+  memory.beforeTrim();
   for (const storages of memory.free.values()) {
     for (const storage of storages) {
       memory.onDestroy(storage);
@@ -223,10 +223,15 @@ export function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
+/** How many bytes tensors may still take; null where there is no limit. */
+export function roomBytes({ memory }: Gpu): number | null {
+  if (memory.budgetBytes === null) return null;
+  return memory.budgetBytes - memory.allocatedBytes + memory.pooledBytes;
+}
+
 /** Throws GpuError, before anything is made, if `bytes` more will not fit. For what is known to come. */
-export function checkBudget({ memory }: Gpu, bytes: number, who: string): void {
-  if (memory.budgetBytes === null) return;
-  const room = memory.budgetBytes - memory.allocatedBytes + memory.pooledBytes;
-  if (bytes > room)
+export function checkBudget(gpu: Gpu, bytes: number, who: string): void {
+  const room = roomBytes(gpu);
+  if (room !== null && bytes > room)
     throw new GpuError(`${who}: expected to need at most ${mebibytes(room)}, got ${mebibytes(bytes)}`);
 }

@@ -27,6 +27,7 @@ import {
   extendCache,
   type KeyValueCache,
 } from '../llama/decoder.ts';
+import { prefillInParts } from '../llama/prefill.ts';
 import { encodeQuestion, type PromptIds } from '../tokenizer/prompt.ts';
 import { streamText } from '../tokenizer/tokenizer.ts';
 import { type Llava, project, splice } from './llava.ts';
@@ -71,7 +72,7 @@ export function prefill(
       past === undefined
         ? emptyCache(llava.gpu, llava.language, positionCount)
         : extendCache(llava.gpu, llava.language, past, positionCount);
-    return { step: decoderStep(llava.language, inputEmbeds, cache), maxNewTokens, sample };
+    return { step: prefillInParts(llava.language, inputEmbeds, cache), maxNewTokens, sample };
   });
 }
 
