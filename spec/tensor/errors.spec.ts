@@ -173,6 +173,7 @@ const ELSEWHERE: readonly string[] = [
   ...[
     'openGpu',
     'quickGelu',
+    'randomMatrix',
     'read',
     'readAll',
     'roomBytes',
@@ -187,6 +188,7 @@ const ELSEWHERE: readonly string[] = [
     'throwIfNonFinite',
     'tidy',
     'u32',
+    'watchPeak',
     'wgsl',
   ],
 ];

@@ -16,6 +16,7 @@ import { adapterRecord, budgetLabel } from './labels.ts';
 import { modelFlags, modelOptions, openModel } from './model.ts';
 import { checkOutputFile } from './output-files.ts';
 import { imageMode, readPicture } from './picture.ts';
+import { profiled, profileTable } from './profile.ts';
 import {
   checkBudgets,
   checkLengths,
@@ -41,6 +42,7 @@ const options = {
   'chat-template': { type: 'boolean' },
   'raw-prompt': { type: 'boolean' },
   'max-new-tokens': { type: 'string' },
+  profile: { type: 'boolean' },
   json: { type: 'boolean' },
   trace: { type: 'string' },
 } as const;
@@ -104,11 +106,14 @@ export async function ask(args: string[]): Promise<number> {
         : encodeQuestion(llava.tokenizer, question, ownTemplate ?? llava.template),
     );
     checkLengths(llava, prompts, request.budgets, request.maxNewTokens);
-    const picture = await encodePicture(llava, image, mode ?? llava.imageMode);
-    const answers = await answerAll(llava, picture, prompts, request);
+    const { value: answers, profile } = await profiled(llava.gpu, values.profile === true, async () => {
+      const picture = await encodePicture(llava, image, mode ?? llava.imageMode);
+      return answerAll(llava, picture, prompts, request);
+    });
     if (request.json) {
-      process.stdout.write(`${JSON.stringify({ answers, adapter: adapterRecord(llava.gpu) }, null, 2)}\n`);
-    }
+      const record = { answers, ...(profile && { profile }), adapter: adapterRecord(llava.gpu) };
+      process.stdout.write(`${JSON.stringify(record, null, 2)}\n`);
+    } else if (profile !== undefined) process.stderr.write(`\n${profileTable(profile)}`);
   } finally {
     llava.gpu.close();
   }

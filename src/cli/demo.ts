@@ -1,18 +1,17 @@
 // `visionzip demo`, what `npm start` runs: one picture, three questions, four budgets, side by side.
 
-import { join, relative } from 'node:path';
+import { relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { encodeQuestion, type Llava } from '../models/index.ts';
 import { dispose, readAll } from '../tensor/index.ts';
 import { type ChosenBudget, chosenBudgets } from './budget-options.ts';
 import { adapterLine, budgetLabel } from './labels.ts';
-import { embeddedModel, openModel } from './model.ts';
+import { demoPicture, openModel } from './model.ts';
 import { outputFolder } from './output-files.ts';
 import { readPicture } from './picture.ts';
 import { encodePicture, finishAnswer, reduceTokens, startAnswer, type VisualTokens } from './stages.ts';
 import { attentionKept, writeZip } from './zip.ts';
 
-const PICTURE = 'scene-2.png';
 const QUESTIONS = [
   'What is in the bottom right?',
   'What is the shape of the yellow object?',
@@ -23,7 +22,7 @@ const MODE = 'pad';
 export async function demo(args: string[]): Promise<number> {
   const { values } = parseArgs({ args, options: { out: { type: 'string' } } });
   const out = await outputFolder(values.out ?? 'visionzip-out');
-  const path = join(embeddedModel(), PICTURE);
+  const path = demoPicture();
   const image = await readPicture(path);
   const llava = await openModel();
   try {

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ask } from './ask.ts';
+import { bench } from './bench.ts';
 import { chat } from './chat.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
@@ -19,6 +20,7 @@ const commands: Readonly<Record<string, (args: string[]) => Promise<number>>> = 
   chat,
   zip,
   eval: evalCommand,
+  bench,
   demo,
   doctor,
 };

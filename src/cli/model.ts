@@ -26,6 +26,11 @@ export function embeddedModel(): string {
   return join(packageFolder(), 'golden', 'tiny-llava');
 }
 
+/** The picture that comes with it. */
+export function demoPicture(): string {
+  return join(embeddedModel(), 'scene-2.png');
+}
+
 export interface ModelOptions {
   /** --vision-tower: the folder of the tower that a checkpoint of the authors takes; by default it is looked for. */
   readonly visionTower?: string | undefined;

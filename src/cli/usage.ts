@@ -8,6 +8,7 @@ export const usage: Readonly<Record<string, string>> = {
   visionzip zip IMAGE                 show what VisionZip keeps of a picture
   visionzip zip --tensors FILE        what VisionZip makes of tensors of your own
   visionzip eval                      how often the model is right, at each budget
+  visionzip bench                     how long each stage takes, at each budget
   visionzip demo                      what npm start shows
   visionzip doctor                    what this machine has, and what is missing
 
@@ -38,6 +39,7 @@ Answers each question, a conversation of its own. With one question and one budg
   --max-new-tokens N     default 64
   --json                 one JSON object on stdout, nothing else
   --trace FILE           the named intermediates of the first answer, as safetensors
+  --profile              the time of each kernel, on stderr; it slows down the run
 `,
   chat: `visionzip chat IMAGE [options]
 
@@ -72,6 +74,7 @@ token they were merged into, whose own patch is framed.
   --max-memory SIZE      on the device, such as 6GiB; refused before loading if the weights need more
   --image-mode MODE      pad: the whole picture on a square; crop: the centre square; default: as the model was made
   --out DIR              where to write; default visionzip-out/
+  --profile              the time of each kernel, on stderr; it slows down the run
   --json                 one JSON object on stdout, nothing else
 
 With --tensors no picture and no model are needed: FILE is a safetensors file (F32, F16, BF16; a file of ask --trace is one) with
@@ -91,6 +94,24 @@ for evenly spread patches, and for all 576 patches. Writes accuracy.svg. Ctrl-C 
   --seed S               which scenes and questions, 0 to 999999999; default 1
   --out DIR              where to write; default visionzip-out/
   --json                 one JSON object on stdout, nothing else
+`,
+  bench: `visionzip bench [options]
+
+Measures preprocessing, encoding, select + merge, projection, prefill and decoding: with all visual tokens, and at each
+budget; then how many times faster each budget is. Every stage waits for the device; medians of several runs.
+
+  --config NAME          tiny: the package's own model (default); or a model of random weights, made on the device:
+                         clip-l-336 (the encoder alone), llava-1.5-7b, llava-1.5-13b, llava-next-7b (five crops)
+  --model DIR            a checkpoint instead
+  --budget LIST          of 64, 128, 192 (llava-next-7b: 160, 320, 640); default all of them. All patches are always run
+  --layers N             only the first N layers of the decoder, or of the encoder where there is no decoder
+  --repeat N             measured runs, behind one that is not counted; default 3
+  --tokens N             new tokens, for the time of each; default 16
+  --profile              the time of each kernel, on stderr; it slows down the run
+  --json                 one JSON object on stdout, nothing else
+  --vision-tower, --dtype, --max-memory   as for ask; random weights are f16 by default
+
+What is known not to fit is refused before anything is made, with the layers that would. Ctrl-C ends behind the budget at hand.
 `,
   demo: `visionzip demo [--out DIR]
 

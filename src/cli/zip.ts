@@ -20,6 +20,7 @@ import { adapterLine, adapterRecord } from './labels.ts';
 import { modelFlags, modelOptions, openModel } from './model.ts';
 import { outputFolder, writeWhole } from './output-files.ts';
 import { type ImageMode, imageMode, readPicture } from './picture.ts';
+import { profiled, profileTable } from './profile.ts';
 import { checkBudgets, encodePicture, reduceTokens, type VisualTokens } from './stages.ts';
 import { checkFiniteTensors, namedTensors } from './trace.ts';
 import { zipTensors } from './zip-tensors.ts';
@@ -30,6 +31,7 @@ const options = {
   ...modelFlags,
   'image-mode': { type: 'string' },
   out: { type: 'string' },
+  profile: { type: 'boolean' },
   json: { type: 'boolean' },
 } as const;
 
@@ -53,8 +55,11 @@ export async function zip(args: string[]): Promise<number> {
   try {
     const mode = chosenMode ?? llava.imageMode;
     checkBudgets(llava, [budget]);
-    const picture = await encodePicture(llava, image, mode);
-    const visual = await reduceTokens(llava, picture.encoding, budget);
+    const { value, profile } = await profiled(llava.gpu, values.profile === true, async () => {
+      const encoded = await encodePicture(llava, image, mode);
+      return { picture: encoded, visual: await reduceTokens(llava, encoded.encoding, budget) };
+    });
+    const { picture, visual } = value;
     const files = await writeZip(out, llava, image, mode, visual);
     const summary = await summarize(llava, visual, {
       preprocess: picture.preprocessMs,
@@ -64,10 +69,11 @@ export async function zip(args: string[]): Promise<number> {
     });
     dispose(picture.encoding, visual);
     if (values.json === true) {
-      const record = { ...summary, files, adapter: adapterRecord(llava.gpu) };
+      const record = { ...summary, files, ...(profile && { profile }), adapter: adapterRecord(llava.gpu) };
       process.stdout.write(`${JSON.stringify(record, null, 2)}\n`);
     } else {
       process.stdout.write(`${summaryTable(summary, files)}\nadapter         ${adapterLine(llava.gpu)}\n`);
+      if (profile !== undefined) process.stderr.write(`\n${profileTable(profile)}`);
     }
   } finally {
     llava.gpu.close();

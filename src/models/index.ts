@@ -19,12 +19,14 @@ export { ask, type DecodeOptions, decode, type Prefill, prefill } from './llava/
 export {
   encodeImage,
   type Llava,
+  type LlavaModel,
   type LoadOptions,
   loadLlava,
   patchTokens,
   project,
   splice,
 } from './llava/llava.ts';
+export { type RandomWeights, randomLlava, randomVision, weightBytesOf } from './llava/random-llava.ts';
 export { type Sample, type SamplingOptions, sampler } from './llava/sampling.ts';
 export {
   CLIP_336,

@@ -3,7 +3,7 @@
 export { FileError, GpuError, ShapeError } from './errors.ts';
 export { type AdapterSummary, finish, type Gpu, type GpuOptions, openGpu } from './gpu.ts';
 export { type Kernel, runKernel, submit, u32, wgsl } from './kernel.ts';
-export { checkBudget, roomBytes, tidy } from './memory.ts';
+export { checkBudget, roomBytes, tidy, watchPeak } from './memory.ts';
 export { gelu, quickGelu, silu } from './ops/activation.ts';
 export { type AttentionOptions, attention, attentionProbs } from './ops/attention.ts';
 export { add, addRows, multiply, scale } from './ops/elementwise.ts';
@@ -22,6 +22,7 @@ export { concat, permute, repeatRows, slice } from './ops/layout.ts';
 export { type Linear, linear, matmul, matmulTransposed, type ProductOptions } from './ops/matmul.ts';
 export { layerNorm, type Norm, normalizeRows, rmsNorm } from './ops/normalize.ts';
 export { patchConvolution, patches } from './ops/patches.ts';
+export { type RandomOptions, randomMatrix } from './ops/random.ts';
 export { argmax, meanAxis, sumAxis, topTwoGap } from './ops/reduce.ts';
 export { type RopeTable, rope, ropeTable } from './ops/rope.ts';
 export { causalSoftmax, softmax } from './ops/softmax.ts';

@@ -33,6 +33,7 @@ export interface Memory {
   nextId: number;
   allocatedBytes: number; // live and pooled
   pooledBytes: number;
+  peakBytes: number; //      the most that was in use at once since the last watchPeak
   buffersHeld: number; //    live and pooled
   buffersMade: number;
 }
@@ -52,6 +53,7 @@ export function createMemory(
     nextId: 0,
     allocatedBytes: 0,
     pooledBytes: 0,
+    peakBytes: 0,
     buffersHeld: 0,
     buffersMade: 0,
   };
@@ -74,6 +76,7 @@ export function allocate(memory: Memory, bytes: number, who: string): Storage {
   const pooled = memory.free.get(capacity)?.pop();
   if (pooled !== undefined) {
     memory.pooledBytes -= capacity;
+    notePeak(memory);
     return pooled;
   }
   const { maxBufferSize, maxStorageBufferBindingSize } = memory.device.limits;
@@ -95,7 +98,19 @@ function makeStorage(memory: Memory, capacity: number, largest: number, who: str
   memory.allocatedBytes += capacity;
   memory.buffersHeld++;
   memory.buffersMade++;
+  notePeak(memory);
   return { id: memory.nextId++, buffer, capacity, shares: 0 };
+}
+
+function notePeak(memory: Memory): void {
+  memory.peakBytes = Math.max(memory.peakBytes, memory.allocatedBytes - memory.pooledBytes);
+}
+
+/** Begins to watch how many bytes are in use at once. The function returned tells the most so far. */
+export function watchPeak({ memory }: Gpu): () => number {
+  memory.peakBytes = 0;
+  notePeak(memory);
+  return () => memory.peakBytes;
 }
 
 function checkRoom(memory: Memory, capacity: number, largest: number, who: string): void {

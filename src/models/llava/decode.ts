@@ -30,7 +30,7 @@ import {
 import { prefillInParts } from '../llama/prefill.ts';
 import { encodeQuestion, type PromptIds } from '../tokenizer/prompt.ts';
 import { streamText } from '../tokenizer/tokenizer.ts';
-import { type Llava, project, splice } from './llava.ts';
+import { type Llava, type LlavaModel, project, splice } from './llava.ts';
 import type { Sample } from './sampling.ts';
 
 export interface DecodeOptions {
@@ -55,7 +55,7 @@ export interface Prefill {
  * is not at least 1.
  */
 export function prefill(
-  llava: Llava,
+  llava: LlavaModel,
   inputEmbeds: Tensor,
   { maxNewTokens = 64, sample }: DecodeOptions = {},
   past?: KeyValueCache,
@@ -80,7 +80,7 @@ export function prefill(
  * The most likely tokens, one after the other, until EOS (which is not handed out) or maxNewTokens. Frees the prefill,
  * also when the caller stops early. Throws RangeError for logits that are not finite (M-7.4) and where `start.check` does.
  */
-export function decode(llava: Llava, start: Prefill): AsyncGenerator<number, void, undefined> {
+export function decode(llava: LlavaModel, start: Prefill): AsyncGenerator<number, void, undefined> {
   const tokens = decodeTokens(llava, start);
   // A generator that is stopped before it has begun runs nothing of its own, not even its finally.
   const stop = tokens.return.bind(tokens);
@@ -88,7 +88,7 @@ export function decode(llava: Llava, start: Prefill): AsyncGenerator<number, voi
   return tokens;
 }
 
-async function* decodeTokens(llava: Llava, start: Prefill): AsyncGenerator<number, void, undefined> {
+async function* decodeTokens(llava: LlavaModel, start: Prefill): AsyncGenerator<number, void, undefined> {
   const running = { step: start.step };
   try {
     yield* continueDecoding(llava, running, start);
@@ -102,7 +102,7 @@ async function* decodeTokens(llava: Llava, start: Prefill): AsyncGenerator<numbe
  * handed out so far, except perhaps the last of maxNewTokens. The caller owns it.
  */
 export async function* continueDecoding(
-  llava: Llava,
+  llava: LlavaModel,
   running: { step: DecoderStep },
   { maxNewTokens, sample, check }: Omit<Prefill, 'step'>,
 ): AsyncGenerator<number, void, undefined> {
@@ -132,7 +132,7 @@ interface Choice {
  * behind EOS it was in vain.
  */
 async function chooseLikeliest(
-  llava: Llava,
+  llava: LlavaModel,
   step: DecoderStep,
   earlier: readonly FiniteCheck[],
   goesOn: boolean,
@@ -158,7 +158,7 @@ async function chooseLikeliest(
 
 /** M-8.1. The sampler is handed the logits, so the step behind has to wait for it. */
 async function chooseSampled(
-  llava: Llava,
+  llava: LlavaModel,
   step: DecoderStep,
   earlier: readonly FiniteCheck[],
   goesOn: boolean,
@@ -204,7 +204,7 @@ function release({ logits, cache }: DecoderStep): void {
 }
 
 /** One more position: the token `next` [1], embedded and run. */
-function stepBehind({ gpu, language }: Llava, next: IndexTensor, { cache }: DecoderStep): DecoderStep {
+function stepBehind({ gpu, language }: LlavaModel, next: IndexTensor, { cache }: DecoderStep): DecoderStep {
   return tidy(gpu, () => {
     const embeds = lookup(language.tokenEmbedding, next); //                    [1, E]
     const inputEmbeds = reshape(embeds, [1, 1, language.config.hiddenSize]); // [1, 1, E]

@@ -38,16 +38,21 @@ export interface ProjectorWeights {
   readonly linear2: Linear; // weight [E, E], bias [E]
 }
 
-export interface Llava {
+/** What works on numbers alone. */
+export interface LlavaModel {
   readonly gpu: Gpu;
   readonly config: LlavaConfig;
+  readonly vision: ClipWeights; // the layers up to the one whose output is used, no more
+  readonly projector: ProjectorWeights;
+  readonly language: LlamaWeights;
+}
+
+/** A checkpoint: the model, and what turns pictures and words into its numbers. */
+export interface Llava extends LlavaModel {
   readonly preprocessor: PreprocessorConfig;
   readonly imageMode: ImageMode; //     how the checkpoint wants pictures to become squares
   readonly template: PromptTemplate; // how it wants to be asked
   readonly tokenizer: Tokenizer;
-  readonly vision: ClipWeights; // the layers up to the one whose output is used, no more
-  readonly projector: ProjectorWeights;
-  readonly language: LlamaWeights;
 }
 
 export interface LoadOptions {
@@ -95,7 +100,7 @@ async function loadWeights(
   gpu: Gpu,
   sources: LlavaSources,
   weights: WeightType,
-): Promise<Pick<Llava, 'vision' | 'projector' | 'language'>> {
+): Promise<Pick<LlavaModel, 'vision' | 'projector' | 'language'>> {
   const { config, checkpoint, tower, layout } = sources;
   checkBudget(gpu, neededBytes(sources, weights), `${checkpoint.where}: the weights`);
   const upload = uploadFrom(gpu, checkpoint, weights);
@@ -132,7 +137,8 @@ export function encoderLayerCount({ vision, visionFeatureLayer }: LlavaConfig): 
   return visionFeatureLayer < 0 ? vision.layerCount + 1 + visionFeatureLayer : visionFeatureLayer;
 }
 
-async function loadProjector(
+/** Uploads the projector, whose layers have the names given. Throws FileError if a tensor is missing or of another shape. */
+export async function loadProjector(
   upload: Upload,
   [linear1, linear2]: LlavaLayout['projector'],
   { vision, text }: LlavaConfig,
@@ -144,7 +150,7 @@ async function loadProjector(
 }
 
 /** What the encoder sees in one picture: hidden states, CLS attention and keys of the layer that LLaVA uses. */
-export function encodeImage(llava: Llava, pixels: PixelValues): ClipEncoding {
+export function encodeImage(llava: LlavaModel, pixels: PixelValues): ClipEncoding {
   return tidy(llava.gpu, () => encodeClip(llava.vision, tensor(llava.gpu, pixels.data, pixels.shape)));
 }
 
@@ -155,7 +161,7 @@ export function patchTokens({ hiddenStates }: Pick<ClipEncoding, 'hiddenStates'>
 }
 
 /** Visual tokens [B, V, C] → [B, V, E], each by itself: linear, exact GELU, linear. SPEC M-6.1. */
-export function project({ gpu, projector }: Llava, tokens: Tensor): Tensor {
+export function project({ gpu, projector }: LlavaModel, tokens: Tensor): Tensor {
   dims(tokens, 'tokens [B, V, C]');
   return tidy(gpu, () => linear(gelu(linear(tokens, projector.linear1)), projector.linear2)); // [B, V, E]
 }
@@ -165,7 +171,7 @@ export function project({ gpu, projector }: Llava, tokens: Tensor): Tensor {
  * 0 to T − 1, whatever was dropped. Throws ShapeError for tokens of another width or of several pictures, RangeError for a
  * token id that the model has not. SPEC M-6.3.
  */
-export function splice({ gpu, language }: Llava, prompt: PromptIds, projectedTokens: Tensor): Tensor {
+export function splice({ gpu, language }: LlavaModel, prompt: PromptIds, projectedTokens: Tensor): Tensor {
   const { hiddenSize: E, vocabSize } = language.config;
   dims(projectedTokens, 'projectedTokens [one, V, E]', { one: 1, E });
   const unknown = [...prompt.before, ...prompt.after].find(
