@@ -10,6 +10,7 @@ export type { ModelFile, ModelFiles } from './checkpoint/model-files.ts';
 export { type Checkpoint, openCheckpoint } from './checkpoint/shard-index.ts';
 export type { WeightType } from './checkpoint/upload.ts';
 export { type TensorToWrite, writeSafetensors } from './checkpoint/write-safetensors.ts';
+export { type ClipLayerResult, clipLayer } from './clip/attention.ts';
 export { type ClipEncoding, encodeClip } from './clip/encoder.ts';
 export type { ClipLayerWeights, ClipWeights } from './clip/weights.ts';
 export { type DecoderStep, decoderStep, emptyCache, type KeyValueCache } from './llama/decoder.ts';

@@ -5,7 +5,9 @@ export { type AdapterSummary, finish, type Gpu, type GpuOptions, openGpu } from 
 export { type Kernel, runKernel, submit, u32, wgsl } from './kernel.ts';
 export { checkBudget, roomBytes, tidy, watchPeak } from './memory.ts';
 export { gelu, quickGelu, silu } from './ops/activation.ts';
-export { type AttentionOptions, attention, attentionProbs } from './ops/attention.ts';
+export { attention, attentionProbs } from './ops/attention.ts';
+export type { AttentionOptions } from './ops/attention-shapes.ts';
+export { attentionColumnMean, attentionRow } from './ops/attention-shares.ts';
 export { add, addRows, multiply, scale } from './ops/elementwise.ts';
 export { checkFinite, expectFinite, type FiniteCheck, throwIfNonFinite } from './ops/finite.ts';
 export { gatherIndices, gatherRows, lookup } from './ops/gather.ts';
@@ -26,6 +28,7 @@ export { type RandomOptions, randomMatrix } from './ops/random.ts';
 export { argmax, meanAxis, sumAxis, topTwoGap } from './ops/reduce.ts';
 export { type RopeTable, rope, ropeTable } from './ops/rope.ts';
 export { causalSoftmax, softmax } from './ops/softmax.ts';
+export { canStream, type StreamedAttention, streamingAttention } from './ops/streaming-attention.ts';
 export { topKIndices } from './ops/top-k.ts';
 export { type KernelTime, startProfile, stopProfile } from './profile.ts';
 export {

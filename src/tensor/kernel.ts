@@ -1,7 +1,8 @@
 // Running a kernel: one pipeline per kernel, one bind group per list of buffers, batched dispatches. SPEC T-3.
 //
 // The text of a kernel is a constant: sizes travel in a uniform Params of u32 and f32 scalars, so that one pipeline
-// serves all shapes. Binding 0 is params, then come the inputs in argument order, then the one output.
+// serves all shapes. Binding 0 is params, then come the inputs in argument order, then the output, and in a
+// few kernels a second one.
 //
 // The Params of a batch lie one behind the other in an arena that is written once before the batch is submitted; a
 // dispatch says where its own begin by a dynamic offset.
@@ -60,6 +61,7 @@ export interface Dispatch {
   readonly params: readonly Scalar[]; // in the order of the kernel's Params
   readonly inputs: readonly (AnyTensor | RowBlock)[];
   readonly output: AnyTensor;
+  readonly secondOutput?: AnyTensor; // what a kernel finds on the way to the first
   readonly groups: number; // workgroups, laid out as rows of at most 65,535
 }
 
@@ -74,7 +76,7 @@ const MOST_UNCOLLECTED = 40_000;
 /** The state between two submits, and what outlives them: pipelines, layouts, bind groups. */
 export interface Commands {
   readonly pipelines: Map<Kernel, GPUComputePipeline>;
-  readonly layouts: Map<number, { bindGroup: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>;
+  readonly layouts: Map<number, Layout>; // by the number of inputs and outputs
   readonly bindGroups: Map<string, GPUBindGroup>;
   readonly bindGroupsOfStorage: Map<number, string[]>;
   readonly arena: GPUBuffer;
@@ -115,31 +117,37 @@ export function runKernel<T extends AnyTensor>(gpu: Gpu, kernel: Kernel, work: D
   if (work.groups === 0) return work.output;
   checkWork(gpu, kernel.name, work);
   const { commands } = gpu;
+  const outputs = work.secondOutput === undefined ? [work.output] : [work.output, work.secondOutput];
+  const layout = layoutOf(gpu, work.inputs.length, outputs.length);
   const pass = openPass(gpu, kernel);
   if (commands.boundKernel !== kernel) {
-    pass.setPipeline(pipelineOf(gpu, kernel, work.inputs.length));
+    pass.setPipeline(pipelineOf(gpu, kernel, layout));
     commands.boundKernel = kernel;
   }
-  const bindings = [...work.inputs, work.output].map(bindingOf);
-  pass.setBindGroup(0, bindGroupOf(gpu, bindings), [writeParams(commands, work.params)]);
+  const bindings = [...work.inputs, ...outputs].map(bindingOf);
+  pass.setBindGroup(0, bindGroupOf(gpu, layout, bindings), [writeParams(commands, work.params)]);
   const columns = Math.min(work.groups, MAX_GROUPS_PER_AXIS);
   pass.dispatchWorkgroups(columns, Math.ceil(work.groups / columns));
   if (++commands.dispatchCount === DISPATCHES_PER_SUBMIT) submit(gpu);
   return work.output;
 }
 
-/** Frees the output, which nobody will get, if the work cannot be done. */
-function checkWork(gpu: Gpu, who: string, { inputs, output }: Dispatch): void {
-  let reason = whyUnusable(gpu, output);
+/** Frees the outputs, which nobody will get, if the work cannot be done. */
+function checkWork(gpu: Gpu, who: string, { inputs, output, secondOutput }: Dispatch): void {
+  let reason =
+    whyUnusable(gpu, output) ?? (secondOutput === undefined ? null : whyUnusable(gpu, secondOutput));
   for (const input of inputs) {
     reason ??= whyUnusable(gpu, input);
-    if (ownerOf(input).storage === output.storage) reason ??= 'another output, got one of the inputs';
+    const { storage } = ownerOf(input);
+    if (storage === output.storage || storage === secondOutput?.storage)
+      reason ??= 'another output, got one of the inputs';
   }
   if (gpu.adapter.software && gpu.commands.uncollected >= MOST_UNCOLLECTED) {
     reason ??= `a reading at least every ${MOST_UNCOLLECTED} new bind groups, got none`;
   }
   if (reason === null) return;
   disown(gpu.memory, output);
+  if (secondOutput !== undefined) disown(gpu.memory, secondOutput);
   throw new GpuError(`${who}: expected ${reason}`);
 }
 
@@ -238,12 +246,16 @@ export function unshared(data: Float32Array | Uint32Array | Uint16Array): ArrayB
   return (data.buffer instanceof ArrayBuffer ? data : data.slice()) as ArrayBufferView<ArrayBuffer>;
 }
 
-function layoutOf(
-  gpu: Gpu,
-  inputCount: number,
-): { bindGroup: GPUBindGroupLayout; pipeline: GPUPipelineLayout } {
+interface Layout {
+  readonly outputCount: number;
+  readonly bindGroup: GPUBindGroupLayout;
+  readonly pipeline: GPUPipelineLayout;
+}
+
+function layoutOf(gpu: Gpu, inputCount: number, outputCount: number): Layout {
   const { commands, device } = gpu;
-  const cached = commands.layouts.get(inputCount);
+  const key = 2 * inputCount + outputCount;
+  const cached = commands.layouts.get(key);
   if (cached !== undefined) return cached;
   const visibility = computeStage;
   const entries: GPUBindGroupLayoutEntry[] = [
@@ -253,25 +265,26 @@ function layoutOf(
       buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: PARAMS_BYTES },
     },
   ];
-  for (let i = 1; i <= inputCount; i++)
-    entries.push({ binding: i, visibility, buffer: { type: 'read-only-storage' } });
-  entries.push({ binding: inputCount + 1, visibility, buffer: { type: 'storage' } });
+  for (let i = 1; i <= inputCount + outputCount; i++) {
+    const type = i <= inputCount ? 'read-only-storage' : 'storage';
+    entries.push({ binding: i, visibility, buffer: { type } });
+  }
   const bindGroup = device.createBindGroupLayout({ entries });
-  const layout = { bindGroup, pipeline: device.createPipelineLayout({ bindGroupLayouts: [bindGroup] }) };
-  commands.layouts.set(inputCount, layout);
+  const pipeline = device.createPipelineLayout({ bindGroupLayouts: [bindGroup] });
+  const layout = { outputCount, bindGroup, pipeline };
+  commands.layouts.set(key, layout);
   return layout;
 }
 
-function pipelineOf(gpu: Gpu, kernel: Kernel, inputCount: number): GPUComputePipeline {
+function pipelineOf(gpu: Gpu, kernel: Kernel, layout: Layout): GPUComputePipeline {
   const { commands, device } = gpu;
   const cached = commands.pipelines.get(kernel);
   if (cached !== undefined) return cached;
   device.pushErrorScope('validation');
   const module = device.createShaderModule({ label: kernel.name, code: kernel.code });
-  const layout = layoutOf(gpu, inputCount).pipeline;
   const pipeline = device.createComputePipeline({
     label: kernel.name,
-    layout,
+    layout: layout.pipeline,
     compute: { module, entryPoint: 'main' },
   });
   const check = device.popErrorScope().then(
@@ -287,16 +300,16 @@ function pipelineOf(gpu: Gpu, kernel: Kernel, inputCount: number): GPUComputePip
   return pipeline;
 }
 
-function bindGroupOf(gpu: Gpu, bindings: readonly Binding[]): GPUBindGroup {
+function bindGroupOf(gpu: Gpu, layout: Layout, bindings: readonly Binding[]): GPUBindGroup {
   const { commands, device } = gpu;
-  let key = '';
+  let key = layout.outputCount === 1 ? '' : '2:';
   for (const { storage, byteOffset, byteLength } of bindings) {
     key += `${storage.id}@${byteOffset}+${byteLength},`;
   }
   const cached = commands.bindGroups.get(key);
   if (cached !== undefined) return cached;
   const bindGroup = device.createBindGroup({
-    layout: layoutOf(gpu, bindings.length - 1).bindGroup,
+    layout: layout.bindGroup,
     entries: [
       { binding: 0, resource: { buffer: commands.arena, size: PARAMS_BYTES } },
       ...bindings.map(({ storage, byteOffset, byteLength }, i) => ({
