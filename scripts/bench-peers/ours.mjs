@@ -1,0 +1,123 @@
+// Our side: the library as it is built in dist/.
+
+import { clipLayer, encodeClip } from '../../dist/models.js';
+import {
+  attention,
+  dispose,
+  layerNorm,
+  linear,
+  openGpu,
+  read,
+  softmax,
+  tensor,
+  tidy,
+} from '../../dist/tensor.js';
+import {
+  CHANNELS,
+  cases,
+  EMBEDDING_SEEDS,
+  HEADS,
+  inputsOf,
+  MLP,
+  NORM_EPS,
+  PATCH,
+  SIDE,
+  seedsOf,
+  TOKENS,
+  TOWER_LAYERS,
+} from './cases.mjs';
+import { random, randomRows } from './random.mjs';
+import { serve } from './side.mjs';
+
+await serve(async () => {
+  const gpu = await openGpu();
+  const { description, device, vendor, software } = gpu.adapter;
+  const made = new Map();
+  const once = (name, make) => {
+    if (!made.has(name)) made.set(name, make());
+    return made.get(name);
+  };
+  return {
+    about: { side: 'visionzip-webgpu', adapter: description || device || vendor, software },
+    run(name) {
+      const host = once(`inputs ${name}`, () => inputsOf(name));
+      const weights = once(`weights ${name}`, () => weightsOf(gpu, name));
+      const output = tidy(gpu, () => {
+        const inputs = host.map((values, i) => tensor(gpu, values, cases[name].inputs[i]));
+        return compute(name, inputs, weights);
+      });
+      return read(output).finally(() => dispose(output));
+    },
+    close: () => gpu.close(),
+  };
+});
+
+function compute(name, [x, ...others], weights) {
+  switch (name) {
+    case 'matmul':
+    case 'matmul-wide':
+      return linear(x, weights);
+    case 'attention':
+      return attention(x, ...others, { causal: false });
+    case 'layer-norm':
+      return Array.from({ length: cases[name].times }).reduce((y) => layerNorm(y, weights, NORM_EPS), x);
+    case 'softmax':
+      return Array.from({ length: cases[name].times }).reduce((y) => softmax(y), x);
+    case 'layer':
+      return clipLayer(x, weights.layers[0], weights.config).hiddenStates;
+    default:
+      return encodeClip(weights, x).hiddenStates;
+  }
+}
+
+function weightsOf(gpu, name) {
+  const matrix = (N, K, seed) => tensor(gpu, randomRows(N, K, seed), [N, K]);
+  const biased = (N, K, seed) => ({
+    weight: matrix(N, K, seed),
+    bias: tensor(gpu, new Float32Array(N), [N]),
+  });
+  const norm = () => ({
+    weight: tensor(gpu, new Float32Array(CHANNELS).fill(1), [CHANNELS]),
+    bias: tensor(gpu, new Float32Array(CHANNELS), [CHANNELS]),
+  });
+  const layer = (_, index) => {
+    const seeds = seedsOf(index);
+    const square = (seed) => biased(CHANNELS, CHANNELS, seed);
+    return {
+      attentionNorm: norm(),
+      attention: {
+        query: square(seeds.query),
+        key: square(seeds.key),
+        value: square(seeds.value),
+        output: square(seeds.output),
+      },
+      mlpNorm: norm(),
+      mlpIn: biased(MLP, CHANNELS, seeds.mlpIn),
+      mlpOut: biased(CHANNELS, MLP, seeds.mlpOut),
+    };
+  };
+  if (name === 'matmul') return { weight: matrix(CHANNELS, CHANNELS, 1) };
+  if (name === 'matmul-wide') return { weight: matrix(MLP, CHANNELS, 1) };
+  if (name === 'layer-norm') return norm();
+  if (name !== 'layer' && name !== 'tower') return null;
+  return {
+    config: {
+      hiddenSize: CHANNELS,
+      intermediateSize: MLP,
+      layerCount: 24,
+      headCount: HEADS,
+      imageSize: SIDE,
+      patchSize: PATCH,
+      normEps: NORM_EPS,
+      activation: 'quick_gelu',
+    },
+    patchEmbedding: { weight: matrix(CHANNELS, 3 * PATCH * PATCH, EMBEDDING_SEEDS.patch) },
+    classEmbedding: tensor(gpu, random(CHANNELS, EMBEDDING_SEEDS.cls, 0.03), [1, CHANNELS]),
+    positionEmbedding: tensor(gpu, random(TOKENS * CHANNELS, EMBEDDING_SEEDS.position, 0.03), [
+      TOKENS,
+      CHANNELS,
+    ]),
+    preNorm: norm(),
+    layers: Array.from({ length: name === 'layer' ? 1 : TOWER_LAYERS }, layer),
+  };
+}
