@@ -208,4 +208,51 @@ export const kernelPropertyMutants = [
     specs: ['spec/tensor/ops/matmul.spec.ts'],
     properties: [2],
   },
+  {
+    id: 1030,
+    bug: 'streaming attention does not scale down what it has added up when the maximum grows',
+    file: 'src/tensor/ops/streaming-attention.ts',
+    edits: [['var value = total[r][c] * shrink[t];', 'var value = total[r][c];']],
+    specs: ['spec/tensor/ops/streaming-attention.spec.ts'],
+    properties: [79],
+  },
+  {
+    id: 1031,
+    bug: 'a causal query of streaming attention sees the key behind its own',
+    file: 'src/tensor/ops/streaming-attention.ts',
+    edits: [
+      [
+        'seen = min(params.L, earlier + row + index + 1u);',
+        'seen = min(params.L, earlier + row + index + 2u);',
+      ],
+    ],
+    specs: ['spec/tensor/ops/streaming-attention.spec.ts'],
+    properties: [79, 80, 81],
+  },
+  {
+    id: 1032,
+    bug: 'streaming attention takes the last tile for full',
+    file: 'src/tensor/ops/streaming-attention.ts',
+    edits: [
+      ['let count = min(16u, max(seen, first) - first);', 'let count = select(0u, 16u, seen > first);'],
+    ],
+    specs: ['spec/tensor/ops/streaming-attention.spec.ts'],
+    properties: [79, 80, 81],
+  },
+  {
+    id: 1033,
+    bug: 'the column mean counts causal queries that do not see the key',
+    file: 'src/tensor/ops/attention-shares.ts',
+    edits: [['if (params.causal == 1u) { begin', 'if (params.causal == 2u) { begin']],
+    specs: ['spec/tensor/ops/streaming-attention.spec.ts'],
+    properties: [80, 81],
+  },
+  {
+    id: 1034,
+    bug: 'rows are appended into a room that another value has grown into',
+    file: 'src/tensor/ops/growing-rows.ts',
+    edits: [['past.taken.length === past.length && length', 'length']],
+    specs: ['spec/tensor/ops/growing-rows.spec.ts'],
+    properties: [82],
+  },
 ];

@@ -33,7 +33,7 @@ describe('T-27 rows that grow in place', () => {
     x: recipes(),
   });
 
-  it('T-27.1 what is appended stands behind what was there, and no value changes when others grow out of it', () =>
+  it('T-27.1 P-82 what is appended stands behind what was there, and no value changes when others grow out of it', () =>
     checkProperty(gpu, {
       cases,
       count: 250,

@@ -91,7 +91,7 @@ function judgeOf(drawn: AttentionCase, data: ReturnType<typeof dataOf>): Judged 
 }
 
 describe('T-25 streaming attention', () => {
-  it('T-25.1 gives what attention gives, and the log-sum-exp of the scores', () =>
+  it('T-25.1 P-79 gives what attention gives, and the log-sum-exp of the scores', () =>
     checkProperty(gpu, {
       cases,
       count: 250,
@@ -206,7 +206,7 @@ describe('T-25 streaming attention', () => {
 describe('T-26 attention from the log-sum-exp', () => {
   const some = cases.filter(({ T, B }) => T > 0 && B > 0);
 
-  it('T-26.1 a row is that of the probabilities', () =>
+  it('T-26.1 P-80 a row is that of the probabilities', () =>
     checkProperty(gpu, {
       cases: fc.tuple(some, fc.nat({ max: 1000 })),
       data: ([drawn]) => dataOf(drawn),
@@ -226,7 +226,7 @@ describe('T-26 attention from the log-sum-exp', () => {
       },
     }));
 
-  it('T-26.2 the column mean is the mean of the probabilities over the queries, and adds up to 1', () =>
+  it('T-26.2 P-81 the column mean is the mean of the probabilities over the queries, and adds up to 1', () =>
     checkProperty(gpu, {
       cases: some,
       data: dataOf,
