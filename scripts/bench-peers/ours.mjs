@@ -8,6 +8,7 @@ import {
   linear,
   openGpu,
   read,
+  scale,
   softmax,
   tensor,
   tidy,
@@ -54,6 +55,8 @@ await serve(async () => {
 
 function compute(name, [x, ...others], weights) {
   switch (name) {
+    case 'dispatches':
+      return manyDispatches(x, cases[name].dispatches);
     case 'matmul':
     case 'matmul-wide':
       return linear(x, weights);
@@ -68,6 +71,17 @@ function compute(name, [x, ...others], weights) {
     default:
       return encodeClip(weights, x).hiddenStates;
   }
+}
+
+/** Each reads what the one before wrote. */
+function manyDispatches(x, count) {
+  let value = x;
+  for (let i = 0; i < count; i++) {
+    const next = scale(value, 1);
+    if (value !== x) dispose(value);
+    value = next;
+  }
+  return value;
 }
 
 function weightsOf(gpu, name) {

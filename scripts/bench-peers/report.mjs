@@ -25,9 +25,11 @@ const milliseconds = (ms) => (ms < 10 ? ms.toFixed(2) : ms < 100 ? ms.toFixed(1)
 export function table({ rows, sides }) {
   const peers = sides.slice(1);
   const heading = ['case', 'ours, ms', ...peers.flatMap(({ side }) => [`${side}, ms`, 'ratio', 'apart'])];
-  const lines = rows.map(({ name, times, results }) => [
+  const lines = rows.map(({ name, times, dispatches, results }) => [
     times === 1 ? name : `${name}, ${times} in a row`,
-    cell(results[0], ({ median: ms }) => milliseconds(ms)),
+    cell(results[0], ({ median: ms }) =>
+      dispatches === undefined ? milliseconds(ms) : `${((1000 * ms) / dispatches).toFixed(0)} us`,
+    ),
     ...peers.flatMap((_, i) => [
       cell(results[i + 1], ({ median: ms }) => milliseconds(ms)),
       cell(results[i + 1], ({ ratio }) => (ratio === null ? '-' : `${ratio.toFixed(2)}x`)),
@@ -51,12 +53,14 @@ export function gaps({ rows, sides }) {
   const missing = sides
     .filter(({ failed }) => failed !== undefined)
     .map(({ side, failed }) => `${side}: not run: ${failed}`);
-  const single = rows.flatMap(({ name, results }) =>
-    results.flatMap(({ failed }, i) =>
-      failed === undefined || sides[i].failed !== undefined
-        ? []
-        : [`${sides[i].side}, ${name}: not run: ${failed}`],
-    ),
-  );
+  const single = rows
+    .filter(({ dispatches }) => dispatches === undefined) // ours alone
+    .flatMap(({ name, results }) =>
+      results.flatMap(({ failed }, i) =>
+        failed === undefined || sides[i].failed !== undefined
+          ? []
+          : [`${sides[i].side}, ${name}: not run: ${failed}`],
+      ),
+    );
   return [...missing, ...single];
 }

@@ -135,8 +135,8 @@ export const decoderMutants = [
     file: decoder,
     edits: [
       [
-        'multiply(silu(linear(mlpIn, layer.gate)), linear(mlpIn, layer.up))',
-        'multiply(silu(linear(mlpIn, layer.up)), linear(mlpIn, layer.gate))',
+        'gatedSilu(linear(mlpIn, layer.gate), linear(mlpIn, layer.up))',
+        'gatedSilu(linear(mlpIn, layer.up), linear(mlpIn, layer.gate))',
       ],
     ],
   },
@@ -145,8 +145,11 @@ export const decoderMutants = [
     bug: 'GELU instead of SiLU',
     file: decoder,
     edits: [
-      ['multiply(silu(linear(mlpIn, layer.gate))', 'multiply(gelu(linear(mlpIn, layer.gate))'],
-      ['  type Gpu,\n', '  type Gpu,\n  gelu,\n'],
+      [
+        'gatedSilu(linear(mlpIn, layer.gate), linear(mlpIn, layer.up))',
+        'multiply(gelu(linear(mlpIn, layer.gate)), linear(mlpIn, layer.up))',
+      ],
+      ['  type Gpu,\n', '  type Gpu,\n  gelu,\n  multiply,\n'],
     ],
   },
   {

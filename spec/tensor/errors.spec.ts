@@ -167,6 +167,7 @@ const ELSEWHERE: readonly string[] = [
     'elementCount',
     'expectFinite',
     'finish',
+    'gatedSilu',
     'gelu',
     'growingRows',
     'growingRowsOf',

@@ -4,7 +4,7 @@ export { FileError, GpuError, ShapeError } from './errors.ts';
 export { type AdapterSummary, finish, type Gpu, type GpuOptions, openGpu } from './gpu.ts';
 export { type Kernel, runKernel, submit, u32, wgsl } from './kernel.ts';
 export { checkBudget, roomBytes, tidy, watchPeak } from './memory.ts';
-export { gelu, quickGelu, silu } from './ops/activation.ts';
+export { gatedSilu, gelu, quickGelu, silu } from './ops/activation.ts';
 export { attention, attentionProbs } from './ops/attention.ts';
 export type { AttentionOptions } from './ops/attention-shapes.ts';
 export { attentionColumnMean, attentionRow } from './ops/attention-shares.ts';

@@ -1,11 +1,21 @@
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
-import { gelu, quickGelu, silu, type Tensor } from '../../../src/tensor/index.ts';
+import {
+  gatedSilu,
+  gelu,
+  quickGelu,
+  ShapeError,
+  silu,
+  type Tensor,
+  tensor,
+  tidy,
+} from '../../../src/tensor/index.ts';
 import * as oracle from '../../oracle/activation.ts';
 import { expectClose, FLUSHED, u } from '../../support/closeness.ts';
 import { testGpu } from '../../support/gpu.ts';
 import { checkProperty } from '../../support/property.ts';
 import { expand, lengths, recipes } from '../../support/recipe.ts';
+import { expectAccepted, expectRejected } from '../../support/rejections.ts';
 
 const gpu = await testGpu();
 
@@ -112,6 +122,34 @@ describe('T-6 activations', () => {
         },
       }));
   }
+
+  it('T-6.4 gatedSilu gives silu(x) · g', () =>
+    checkProperty(gpu, {
+      cases: fc.record({ rows: lengths(17), columns: lengths(257), x: recipes(), g: recipes() }),
+      data: ({ rows, columns, x, g }) => ({
+        x: expand('x', x, [rows, columns]),
+        g: expand('g', g, [rows, columns]),
+      }),
+      run: ({ x, g }) => [gatedSilu(x, g)],
+      judge: ([y], { x, g }) => {
+        const silus = oracle.silu(x.values);
+        const expected = silus.map((value, i) => value * (g.values[i] as number));
+        const within = (i: number): number => {
+          const gate = Math.abs(g.values[i] as number);
+          const ofSilu = 5e-7 * Math.max(1, Math.abs(x.values[i] as number)) + FLUSHED;
+          return ofSilu * gate + 2 * u * Math.abs(expected[i] as number) + FLUSHED;
+        };
+        expectClose('gatedSilu', y, x.shape, expected, within);
+      },
+    }));
+
+  it('T-6.4 gatedSilu of different shapes is rejected', () =>
+    tidy(gpu, () => {
+      const zeros = (...shape: number[]): Tensor => tensor(gpu, new Float32Array(6), shape);
+      const [x, same, other] = [zeros(2, 3), zeros(2, 3), zeros(3, 2)];
+      expectAccepted(gpu, () => gatedSilu(x, same));
+      expectRejected(gpu, ShapeError, () => gatedSilu(x, other));
+    }));
 });
 
 function walk(): { values: Float32Array; shape: number[] } {

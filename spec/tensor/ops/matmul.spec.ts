@@ -170,6 +170,39 @@ describe.each(gpus)('by %s', (_, gpu) => {
         },
       }));
 
+    it('T-7.6 a residual is added to the bit as add does it, whatever kernel takes the product', () =>
+      checkProperty(gpu, {
+        cases: fc.record({
+          M: lengths(20),
+          K: fc.oneof(lengths(33), fours(68)),
+          N: lengths(65),
+          x: recipes(),
+          w: recipes(),
+        }),
+        data: ({ M, K, N, x, w }) => ({
+          x: expand('x', x, [M, K]),
+          w: expand('w', w, [N, K]),
+          bias: expand('bias', x, [N]),
+          residual: expand('residual', w, [M, N]),
+        }),
+        run: ({ x, w: weight, bias, residual }) => [
+          ...[linear(x, { weight, bias }, residual), add(residual, linear(x, { weight, bias }))],
+          ...[linear(x, { weight }, residual), add(residual, linear(x, { weight }))],
+        ],
+        judge: ([y, sum, z, plainSum]) => {
+          expectBits('with bias', y, sum.shape, sum.values);
+          expectBits('without', z, plainSum.shape, plainSum.values);
+        },
+      }));
+
+    it('T-7.6 a residual of another shape is rejected', () =>
+      tidy(gpu, () => {
+        const [x, weight, good] = [zeros(2, 4), zeros(3, 4), zeros(2, 3)];
+        const bad = [zeros(3, 2), zeros(3), zeros(1, 2, 3)];
+        expectAccepted(gpu, () => linear(x, { weight }, good));
+        for (const residual of bad) expectRejected(gpu, ShapeError, () => linear(x, { weight }, residual));
+      }));
+
     it('T-7.5 more rows than there are, or fewer than the product needs, are rejected', () =>
       tidy(gpu, () => {
         const [a, b, rows, wide] = [zeros(1, 2, 3), zeros(1, 4, 5), zeros(1, 4, 3), zeros(1, 2, 5)];

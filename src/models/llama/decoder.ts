@@ -6,16 +6,15 @@
 // The cache is a value like any other: a step takes one and returns the next, which shares its memory. (transformers, modeling_llama.py)
 
 import {
-  add,
   appendRows,
   attention,
   dims,
   dispose,
   type Gpu,
   type GrowingRows,
+  gatedSilu,
   growingRows,
   linear,
-  multiply,
   permute,
   type RopeTable,
   reshape,
@@ -23,7 +22,6 @@ import {
   rope,
   ropeTable,
   scale,
-  silu,
   slice,
   type Tensor,
   tidy,
@@ -144,12 +142,12 @@ function llamaLayer(
   const scaledQueries = scale(queries, 1 / Math.sqrt(config.headSize)); // [B, H, T, D]
   const seen = { causal: true, keyCount: keys.length };
   const context = mergeHeads(attention(scaledQueries, keys.room, values.room, seen)); // [B, T, H · D]
-  const attended = add(hiddenStates, linear(context, layer.output)); //              [B, T, C]
+  const attended = linear(context, layer.output, hiddenStates); //                    [B, T, C]
 
   const mlpIn = rmsNorm(attended, layer.mlpNorm, normEps); //                           [B, T, C]
-  const gated = multiply(silu(linear(mlpIn, layer.gate)), linear(mlpIn, layer.up)); //  [B, T, intermediateSize]
+  const gated = gatedSilu(linear(mlpIn, layer.gate), linear(mlpIn, layer.up)); //     [B, T, intermediateSize]
   return {
-    hiddenStates: add(attended, linear(gated, layer.down)), // [B, T, C]
+    hiddenStates: linear(gated, layer.down, attended), // [B, T, C]
     layerCache: { keys, values },
   };
 }

@@ -3,12 +3,14 @@
 //     gelu       y = x/2 · (1 + erf(x / √2))      the projector of LLaVA
 //     quickGelu  y = x / (1 + exp(−1.702 x))      CLIP
 //     silu       y = x / (1 + exp(−x))            Llama
+//     gatedSilu  y = silu(x) · g                  its MLP, in one pass
 //
 // erf by Abramowitz and Stegun 7.1.26, absolute error 1.5e-7: WGSL has none. For negative x the sum 1 + erf would
 // cancel, so the complement erfc is what the polynomial gives, and it is used as it is on that side.
 //
 // One invocation owns four neighbouring elements, as in elementwise.ts.
 
+import { ShapeError } from '../errors.ts';
 import { flatIndex, type Kernel, runKernel, u32, wgsl } from '../kernel.ts';
 import { elementCount, empty, type Tensor } from '../tensor.ts';
 
@@ -84,6 +86,27 @@ const siluKernel: Kernel = {
   `,
 };
 
+const gatedSiluKernel: Kernel = {
+  name: 'gatedSilu',
+  code: wgsl`
+    struct Params { quadCount: u32 }
+
+    @group(0) @binding(0) var<uniform> params: Params;
+    @group(0) @binding(1) var<storage, read> x: array<vec4f>;        // [quadCount]
+    @group(0) @binding(2) var<storage, read> g: array<vec4f>;        // [quadCount]
+    @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;  // [quadCount]
+
+    ${flatIndex}
+
+    @compute @workgroup_size(64)
+    fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+      let i = flatIndex(id, groups);
+      if (i >= params.quadCount) { return; }
+      y[i] = x[i] / (1.0 + exp(min(-x[i], vec4f(80.0)))) * g[i];
+    }
+  `,
+};
+
 /** The exact GELU, with erf. Any shape. */
 export function gelu(x: Tensor): Tensor {
   return activate(geluKernel, x);
@@ -97,6 +120,23 @@ export function quickGelu(x: Tensor): Tensor {
 /** x · sigmoid(x). Any shape. */
 export function silu(x: Tensor): Tensor {
   return activate(siluKernel, x);
+}
+
+/** silu(x) · g, element by element. Any shape, the same for both; otherwise ShapeError. */
+export function gatedSilu(x: Tensor, g: Tensor): Tensor {
+  const same = x.shape.length === g.shape.length && x.shape.every((length, axis) => length === g.shape[axis]);
+  if (!same) {
+    throw new ShapeError(
+      `gatedSilu: expected equal shapes, got [${x.shape.join(', ')}] and [${g.shape.join(', ')}]`,
+    );
+  }
+  const quadCount = Math.ceil(elementCount(x.shape) / 4);
+  return runKernel(x.gpu, gatedSiluKernel, {
+    params: [u32(quadCount)],
+    inputs: [x, g],
+    output: empty(x.gpu, x.shape, 'gatedSilu'),
+    groups: Math.ceil(quadCount / 64),
+  });
 }
 
 function activate(kernel: Kernel, x: Tensor): Tensor {

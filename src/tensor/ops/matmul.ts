@@ -2,7 +2,7 @@
 //
 //     matmul            c[m, n] = Σₖ a[m, k] · b[k, n]
 //     matmulTransposed  c[m, n] = Σₖ a[m, k] · b[n, k]           rows of b, as checkpoints store weights
-//     linear            y[m, n] = Σₖ x[m, k] · w[n, k] + bias[n]
+//     linear            y[m, n] = Σₖ x[m, k] · w[n, k] + bias[n] + residual[m, n]
 //
 // The first two take batches: a [A, M, K] and b [B, …], where A is a multiple of B, and A / B neighbouring matrices of
 // a share one of b (grouped-query attention: several query heads read one key head).
@@ -16,9 +16,11 @@
 import { ShapeError } from '../errors.ts';
 import type { Gpu } from '../gpu.ts';
 import { flatIndex, type Kernel, type RowBlock, runKernel, u32, wgsl } from '../kernel.ts';
+import { tidy } from '../memory.ts';
 import { formOf, lanesShare } from '../row-kernel.ts';
 import { dims, elementCount, empty, type Matrix, type Tensor } from '../tensor.ts';
 import { isHalf, rowBlocks } from '../weights.ts';
+import { add } from './elementwise.ts';
 import { halfRowKernel, transposedRowKernel } from './row-product.ts';
 import { subgroupHalfKernel, subgroupMatmulKernel, subgroupTransposedKernel } from './subgroup-product.ts';
 import { halfTileKernel, matmulTileKernel, transposedTileKernel } from './tile-product.ts';
@@ -134,10 +136,10 @@ function checkRowCount(who: string, rowCount: number, rows: number): void {
 }
 
 /**
- * y = x Wᵀ + bias over the last axis: x [..., K] → [..., N]. The weight may be packed f16, and larger than one binding.
- * Throws ShapeError if the shapes do not fit.
+ * y = x Wᵀ + bias over the last axis: x [..., K] → [..., N]; with a residual [..., N], y + residual. The weight may be
+ * packed f16, and larger than one binding. Throws ShapeError if the shapes do not fit.
  */
-export function linear(x: Tensor, { weight, bias }: Linear): Tensor {
+export function linear(x: Tensor, { weight, bias }: Linear, residual?: Tensor): Tensor {
   const { N, K } = dims(weight, 'weight [N, K]');
   if (bias !== undefined) dims(bias, 'bias [N]', { N });
   if (x.shape.at(-1) !== K) {
@@ -145,11 +147,21 @@ export function linear(x: Tensor, { weight, bias }: Linear): Tensor {
       `linear: expected x [..., ${K}] for weight [${N}, ${K}], got [${x.shape.join(', ')}]`,
     );
   }
+  const shape = [...x.shape.slice(0, -1), N];
+  if (residual !== undefined && !sameShape(residual.shape, shape)) {
+    throw new ShapeError(
+      `linear: expected residual [${shape.join(', ')}], got [${residual.shape.join(', ')}]`,
+    );
+  }
   const M = elementCount(x.shape.slice(0, -1));
-  const output = empty(x.gpu, [...x.shape.slice(0, -1), N], 'linear'); // [..., N]
+  if (residual !== undefined && !hasFewRows(x.gpu, M, K)) {
+    return tidy(x.gpu, () => add(residual, linear(x, { weight, ...(bias && { bias }) }))); // [..., N]
+  }
+  const output = empty(x.gpu, shape, 'linear'); // [..., N]
   for (const { firstRow, rowCount, operand } of rowBlocks(weight)) {
     const sizes = { A: 1, M, N: rowCount, K, shared: 1, bRows: rowCount, firstColumn: firstRow, width: N };
-    runTransposed({ a: x, b: operand, output, half: isHalf(weight), ...sizes, ...(bias && { bias }) });
+    const added = { ...(bias && { bias }), ...(residual && { residual }) };
+    runTransposed({ a: x, b: operand, output, half: isHalf(weight), ...sizes, ...added });
   }
   return output;
 }
@@ -159,6 +171,7 @@ interface TransposedProduct {
   readonly b: Tensor | RowBlock; // [A / shared, bRows, K], N rows of each count
   readonly half: boolean; //        b is packed f16
   readonly bias?: Tensor; //        [width]
+  readonly residual?: Tensor; //    as the output; row kernels add it
   readonly output: Tensor; //       [A, M, width], of which the N columns from firstColumn on are written
   readonly A: number;
   readonly M: number;
@@ -171,11 +184,19 @@ interface TransposedProduct {
 }
 
 function runTransposed(product: TransposedProduct): Tensor {
-  const { a, b, bias, output, A, M, N, K, shared, bRows, firstColumn, width } = product;
-  const params = [A, M, N, K, shared, bRows, bias === undefined ? 0 : 1, firstColumn, width].map(u32);
-  const inputs = [a, b, bias ?? b];
+  const { a, b, bias, residual, output, A, M, N, K, shared, bRows, firstColumn, width } = product;
+  const sizes = [A, M, N, K, shared, bRows, bias === undefined ? 0 : 1, firstColumn, width];
   const { kernel, groups } = transposedPlan(product);
-  return runKernel(a.gpu, kernel, { params, inputs, output, groups });
+  const inputs = [a, b, bias ?? b];
+  if (!hasFewRows(a.gpu, M, K)) {
+    return runKernel(a.gpu, kernel, { params: sizes.map(u32), inputs, output, groups });
+  }
+  const params = [...sizes, residual === undefined ? 0 : 1].map(u32);
+  return runKernel(a.gpu, kernel, { params, inputs: [...inputs, residual ?? b], output, groups });
+}
+
+function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((length, axis) => length === b[axis]);
 }
 
 interface Plan {
@@ -186,17 +207,20 @@ interface Plan {
 // Measured on lavapipe: up to so many rows the row kernels are faster than the tiles of a subgroup, or of a workgroup.
 const FEW_ROWS = { bySubgroup: 2, byWorkgroup: 8 };
 
+function hasFewRows(gpu: Gpu, M: number, K: number): boolean {
+  return K % 4 === 0 && M <= (lanesShare(gpu) ? FEW_ROWS.bySubgroup : FEW_ROWS.byWorkgroup);
+}
+
 /** The kernel that is fastest here for a product with the rows of b, and how many workgroups of it. */
 function transposedPlan({ a, half, A, M, N, K }: TransposedProduct): Plan {
-  const byLanes = lanesShare(a.gpu);
   if (K % 4 !== 0) {
     return { kernel: transposedPlainKernel, groups: Math.ceil((A * M * N) / 64) };
   }
-  if (M <= (byLanes ? FEW_ROWS.bySubgroup : FEW_ROWS.byWorkgroup)) {
+  if (hasFewRows(a.gpu, M, K)) {
     const kernel = formOf(half ? halfRowKernel : transposedRowKernel, a.gpu);
     return { kernel, groups: A * M * Math.ceil(N / 8) };
   }
-  if (byLanes) {
+  if (lanesShare(a.gpu)) {
     const kernel = half ? subgroupHalfKernel : subgroupTransposedKernel;
     return { kernel, groups: A * Math.ceil(M / 16) * Math.ceil(N / 16) };
   }

@@ -1,6 +1,6 @@
 // Products of few rows with the rows of b. SPEC T-7, T-20.3.
 //
-//     c[m, n] = Σₖ a[m, k] · b[n, k] + bias[n]        b in f32 or packed f16
+//     c[m, n] = Σₖ a[m, k] · b[n, k] + bias[n] + residual[m, n]        b in f32 or packed f16
 //
 // With few rows of a every weight is used but a few times, so what counts is to read b once and in order: a workgroup owns
 // 8 columns of one row of c, its lanes divide K, neighbours reading neighbours, and add up at the end (row-kernel.ts).
@@ -15,13 +15,15 @@ export const transposedRowKernel: RowKernel = rowKernel(
     // Of each matrix of b the first N of bRows rows count. The N columns stand from firstColumn on in rows of width elements.
     struct Params {
       batchCount: u32, M: u32, N: u32, K: u32, sharing: u32, bRows: u32, hasBias: u32, firstColumn: u32, width: u32,
+      hasResidual: u32,
     }
 
     @group(0) @binding(0) var<uniform> params: Params;
     @group(0) @binding(1) var<storage, read> a: array<vec4f>;      // [batchCount, M, K / 4]
     @group(0) @binding(2) var<storage, read> b: array<vec4f>;      // [batchCount / sharing, bRows, K / 4]
     @group(0) @binding(3) var<storage, read> bias: array<f32>;     // [width], or anything if hasBias is 0
-    @group(0) @binding(4) var<storage, read_write> c: array<f32>;  // [batchCount, M, width]
+    @group(0) @binding(4) var<storage, read> residual: array<f32>; // [batchCount, M, width], or anything if hasResidual is 0
+    @group(0) @binding(5) var<storage, read_write> c: array<f32>;  // [batchCount, M, width]
 
     ${flatGroup}
 
@@ -52,6 +54,7 @@ export const transposedRowKernel: RowKernel = rowKernel(
       if (lane < 8u && column + lane < params.N) {
         let place = params.firstColumn + column + lane;
         if (params.hasBias == 1u) { total += bias[place]; }
+        if (params.hasResidual == 1u) { total += residual[row * params.width + place]; }
         c[row * params.width + place] = total;
       }
     }
@@ -64,13 +67,15 @@ export const halfRowKernel: RowKernel = rowKernel(
     // Of each matrix of b the first N of bRows rows count. The N columns stand from firstColumn on in rows of width elements.
     struct Params {
       batchCount: u32, M: u32, N: u32, K: u32, sharing: u32, bRows: u32, hasBias: u32, firstColumn: u32, width: u32,
+      hasResidual: u32,
     }
 
     @group(0) @binding(0) var<uniform> params: Params;
     @group(0) @binding(1) var<storage, read> a: array<vec4f>;      // [batchCount, M, K / 4]
     @group(0) @binding(2) var<storage, read> b: array<vec2u>;      // [batchCount / sharing, bRows, K / 4]
     @group(0) @binding(3) var<storage, read> bias: array<f32>;     // [width], or anything if hasBias is 0
-    @group(0) @binding(4) var<storage, read_write> c: array<f32>;  // [batchCount, M, width]
+    @group(0) @binding(4) var<storage, read> residual: array<f32>; // [batchCount, M, width], or anything if hasResidual is 0
+    @group(0) @binding(5) var<storage, read_write> c: array<f32>;  // [batchCount, M, width]
 
     ${flatGroup}
 
@@ -101,6 +106,7 @@ export const halfRowKernel: RowKernel = rowKernel(
       if (lane < 8u && column + lane < params.N) {
         let place = params.firstColumn + column + lane;
         if (params.hasBias == 1u) { total += bias[place]; }
+        if (params.hasResidual == 1u) { total += residual[row * params.width + place]; }
         c[row * params.width + place] = total;
       }
     }
