@@ -39,6 +39,7 @@ describe('B-1 bench', () => {
     const { code, stdout } = await runCommand([...args, '--profile']);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^clip-l-336, 1 OF 23 ENCODER LAYERS: random weights, f16\n/);
+    expect(stdout).toContain('PROFILED');
     expect(stdout).toMatch(/^576 .+\n64 = 54 \+ 10 /m);
     expect(stdout).toMatch(/^against 576 +zip \/ encode\n64 = 54 \+ 10 +\d+\.\d\d %$/m);
   });
@@ -88,8 +89,6 @@ describe('B-1 bench', () => {
   });
 
   it('B-1.4 a device that goes away in the middle leaves the rows before it', async () => {
-    const { subject } = await openCheckpoint('tiny', undefined, {}, 1);
-    const rows: BenchRow[] = [];
     const plan = {
       budgets: new Map([
         [576, null],
@@ -97,6 +96,8 @@ describe('B-1 bench', () => {
       ]),
       ...{ repeat: 1, textTokens: 8, newTokens: 2 },
     };
+    const { subject } = await openCheckpoint('tiny', undefined, {}, 1, plan);
+    const rows: BenchRow[] = [];
     const run = async (): Promise<void> => {
       for await (const row of measure(subject, plan)) {
         rows.push(row);
@@ -128,6 +129,16 @@ describe('B-1 bench', () => {
       /--budget: expected some of 576, 192, 128, 64, got "65"/,
     ],
     ['a huge number', ['--repeat', '99999999999'], /--repeat: expected a whole number of at least 1/],
+    [
+      'an answer that outgrows the model',
+      ['--tokens', '999999999'],
+      /--tokens: expected at most 2048 positions, .+, got 1000000639\n$/,
+    ],
+    [
+      'a tower for random weights',
+      ['--config', 'llava-1.5-7b', '--vision-tower', 'x'],
+      /--vision-tower: expected with --model, got --config llava-1\.5-7b\n$/,
+    ],
     ['two models', ['--config', 'tiny', '--model', 'x'], /expected --config or --model, got both/],
   ])('B-1.5 %s is refused', async (_, args, message) => {
     const { code, stdout, stderr } = await runCommand(['bench', ...args]);

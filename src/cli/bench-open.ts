@@ -29,16 +29,18 @@ function layersOf(part: Layers['part'], whole: number, asked: number | null): La
   return { part, run: asked ?? whole, whole };
 }
 
-/** The model in the package, or the checkpoint of --model. Throws RangeError for more layers than it has. */
+/** The model in the package, or the checkpoint of --model. Throws RangeError for more layers or positions than it has. */
 export async function openCheckpoint(
   name: string,
   folder: string | undefined,
   opening: ModelOptions,
   asked: number | null,
+  plan: BenchPlan,
 ): Promise<Opened> {
   const llava = await openModel(folder ?? embeddedModel(), opening);
   try {
     const layers = layersOf('decoder', llava.language.layers.length, asked);
+    checkPositions(llava.config.text.maxPositions, plan);
     const language = { ...llava.language, layers: llava.language.layers.slice(0, layers.run) };
     const image = await readPicture(demoPicture());
     const { gpu, vision, preprocessor, imageMode } = llava;
@@ -55,17 +57,21 @@ export async function openCheckpoint(
 }
 
 /**
- * A model of random weights, made on the device once it is known to fit. Throws RangeError for more layers than it has,
- * GpuError for what does not fit.
+ * A model of random weights, made on the device once it is known to fit. Throws RangeError for more layers or positions
+ * than it has and for a --vision-tower, GpuError for what does not fit.
  */
 export async function openRandom(
   name: string,
   config: BenchConfig,
-  { weights = 'f16', memoryBudgetBytes }: ModelOptions,
+  { visionTower, weights = 'f16', memoryBudgetBytes }: ModelOptions,
   asked: number | null,
   plan: BenchPlan,
 ): Promise<Opened> {
   const { vision, text, cropCount } = config;
+  if (visionTower !== undefined) {
+    throw new RangeError(`--vision-tower: expected with --model, got --config ${name}`);
+  }
+  if (text !== null) checkPositions(text.maxPositions, plan);
   const dtype = weights === 'f32' ? 'f32' : 'f16';
   const layers =
     text === null
@@ -105,11 +111,24 @@ function llavaConfig({ vision, text }: BenchConfig, layerCount: number): LlavaCo
   };
 }
 
+/** What the longest answer takes, the picture included. */
+function positionsOf({ budgets, textTokens, newTokens }: BenchPlan): number {
+  return Math.max(...budgets.keys()) + textTokens + newTokens;
+}
+
+function checkPositions(most: number, plan: BenchPlan): void {
+  const needed = positionsOf(plan);
+  if (needed <= most) return;
+  throw new RangeError(
+    `--tokens: expected at most ${most} positions, prompt and answer together, got ${needed}`,
+  );
+}
+
 /** Throws GpuError, with the number and the layers that would fit, for what will not. */
 function checkFits(
   gpu: Gpu,
   name: string,
-  { vision, text, cropCount, budgets }: BenchConfig,
+  { vision, text, cropCount }: BenchConfig,
   dtype: 'f32' | 'f16',
   layers: Layers,
   plan: BenchPlan,
@@ -117,8 +136,7 @@ function checkFits(
   const room = roomBytes(gpu);
   if (room === null) return;
   const weights = weightBytesOf(vision, text, dtype);
-  const positions = Math.max(...budgets.keys()) + plan.textTokens + plan.newTokens;
-  const cache = text === null ? 0 : 8 * positions * text.keyValueHeadCount * text.headSize; // of a layer
+  const cache = text === null ? 0 : 8 * positionsOf(plan) * text.keyValueHeadCount * text.headSize; // of a layer
   const encoderLayers = text === null ? 0 : vision.layerCount - 1;
   const fixed =
     weights.encoder +

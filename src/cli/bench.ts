@@ -48,7 +48,7 @@ export async function bench(args: string[]): Promise<number> {
   });
   const opened =
     config === null
-      ? await openCheckpoint(name, values.model, opening, layers)
+      ? await openCheckpoint(name, values.model, opening, layers, plan)
       : await openRandom(name, config, opening, layers, plan);
   const { gpu } = opened.subject;
   const rows: BenchRow[] = [];
@@ -103,7 +103,7 @@ interface Report {
   readonly profile: readonly KernelTime[] | undefined;
 }
 
-function asText({ opened, plan, rows, isPartial }: Report): string {
+function asText({ opened, plan, rows, isPartial, profile }: Report): string {
   const { name, subject, weights, layers } = opened;
   const isCut = layers.run < layers.whole;
   const model = isCut
@@ -116,6 +116,7 @@ function asText({ opened, plan, rows, isPartial }: Report): string {
   return [
     `${model}: ${weights}${prompt}`,
     `on ${adapterLine(subject.gpu)}; milliseconds, median of ${plan.repeat}${plan.repeat > 1 ? '' : ' run'}`,
+    ...(profile ? ['PROFILED: every kernel was timed by itself, which slows all stages down.'] : []),
     ...(isPartial ? ['PARTIAL: not all budgets were measured.'] : []),
     '',
     rows.length === 0 ? 'Nothing was measured.\n' : timesTable(rows),

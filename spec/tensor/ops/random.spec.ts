@@ -3,8 +3,10 @@ import { describe, expect, it } from 'vitest';
 import {
   dispose,
   finish,
+  GpuError,
   indexTensor,
   lookup,
+  openGpu,
   randomMatrix,
   read,
   ShapeError,
@@ -77,11 +79,27 @@ describe('T-24 random weights', () => {
       expect(Math.abs((x[i] as number) - (expected[i] as number))).toBeLessThan(1e-6);
   });
 
-  it('T-24.2 f16 columns that are no multiple of 4 are rejected', async () => {
+  it('T-24.2 f16 columns that are no multiple of 4, and deviations that are none, are rejected', async () => {
     const options = { seed: 0, deviation: 1 };
     dispose(randomMatrix(gpu, 'f32', [3, 5], options));
     expectRejected(gpu, ShapeError, () => randomMatrix(gpu, 'f16', [3, 6], options));
+    for (const wrong of [
+      { deviation: -1 },
+      { deviation: Number.NaN },
+      { deviation: 1 / 0 },
+      { seed: 2 ** 32 },
+    ])
+      expectRejected(gpu, RangeError, () => randomMatrix(gpu, 'f32', [3, 8], { ...options, ...wrong }));
     tidy(gpu, () => expectAccepted(gpu, () => randomMatrix(gpu, 'f16', [3, 8], options)));
     await finish(gpu);
+  });
+
+  it('T-24.2 where memory does not suffice for making it, nothing is left', async () => {
+    const small = await openGpu({ memoryBudgetBytes: 20 * 2 ** 20 });
+    // The matrix has room, the block of 16 MiB that it is made in has not.
+    expect(() => randomMatrix(small, 'f32', [4096, 1024], { seed: 0, deviation: 1 })).toThrow(GpuError);
+    expect(small.memory.live.size).toBe(0);
+    expect(small.memory.allocatedBytes - small.memory.pooledBytes).toBe(0);
+    small.close();
   });
 });

@@ -7,6 +7,7 @@
 import {
   dispose,
   elementCount,
+  finish,
   type Gpu,
   type Matrix,
   randomMatrix,
@@ -46,10 +47,12 @@ export function randomVision(
   return made(gpu, weights, (upload) => loadClipWeights(upload, 'vision', config, layerCount));
 }
 
-async function made<T>(gpu: Gpu, weights: RandomWeights, make: (upload: Upload) => Promise<T>): Promise<T> {
-  const upload = randomUpload(gpu, weights);
+async function made<T>(gpu: Gpu, options: RandomWeights, make: (upload: Upload) => Promise<T>): Promise<T> {
+  const upload = randomUpload(gpu, options);
   try {
-    return await make(upload);
+    const weights = await make(upload);
+    await finish(gpu); // memory that the device lacks shows here
+    return weights;
   } catch (error) {
     upload.discard();
     throw error;

@@ -9,7 +9,7 @@
 
 import { ShapeError } from '../errors.ts';
 import type { Gpu } from '../gpu.ts';
-import { copyOut, f32, flatIndex, type Kernel, runKernel, u32, wgsl } from '../kernel.ts';
+import { copyOut, f32, flatIndex, type Kernel, runKernel, type Scalar, u32, wgsl } from '../kernel.ts';
 import { allocateWeights } from '../memory.ts';
 import { checkShape, dispose, elementCount, emptyIndices, type Matrix, wrap } from '../tensor.ts';
 
@@ -68,14 +68,15 @@ const randomHalvesKernel: Kernel = {
 
 export interface RandomOptions {
   readonly seed: number; //      0 to 2³² − 1
-  readonly deviation: number; // the standard deviation
+  readonly deviation: number; // the standard deviation: 0 or more, finite
 }
 
 const BLOCK_WORDS = 4 * 2 ** 20;
 
 /**
  * Weights [rows, columns] of random numbers, in f32 or packed f16. Throws ShapeError where columns of f16 are not a multiple
- * of 4, GpuError if memory does not suffice.
+ * of 4, RangeError for another seed or deviation than RandomOptions says, GpuError, leaving nothing, if memory does not
+ * suffice.
  */
 export function randomMatrix(
   gpu: Gpu,
@@ -87,10 +88,24 @@ export function randomMatrix(
   if (dtype === 'f16' && shape[1] % 4 !== 0) {
     throw new ShapeError(`randomMatrix: expected columns divisible by 4 for f16, got [${shape.join(', ')}]`);
   }
+  if (!(deviation >= 0 && Number.isFinite(deviation))) {
+    throw new RangeError(`randomMatrix: expected a finite deviation of at least 0, got ${deviation}`);
+  }
   const words = elementCount(shape) / (dtype === 'f32' ? 1 : 2);
   const kernel = dtype === 'f32' ? randomFloatsKernel : randomHalvesKernel;
   const params = [u32(seed), f32(deviation * Math.sqrt(3))];
   const storage = allocateWeights(gpu.memory, 4 * words, 'randomMatrix');
+  const matrix = wrap<'f32' | 'f16'>(gpu, dtype, shape, storage) as Matrix;
+  try {
+    fill(gpu, kernel, params, words, storage.buffer);
+  } catch (error) {
+    dispose(matrix);
+    throw error;
+  }
+  return matrix;
+}
+
+function fill(gpu: Gpu, kernel: Kernel, params: readonly Scalar[], words: number, target: GPUBuffer): void {
   for (let first = 0; first < words; first += BLOCK_WORDS) {
     const count = Math.min(BLOCK_WORDS, words - first);
     const block = runKernel(gpu, kernel, {
@@ -99,8 +114,7 @@ export function randomMatrix(
       output: emptyIndices(gpu, [count], 'randomMatrix'), // [count]  words
       groups: Math.ceil(count / 64),
     });
-    copyOut(gpu, block.storage, storage.buffer, 4 * first, 4 * count);
+    copyOut(gpu, block.storage, target, 4 * first, 4 * count);
     dispose(block);
   }
-  return wrap<'f32' | 'f16'>(gpu, dtype, shape, storage) as Matrix;
 }
