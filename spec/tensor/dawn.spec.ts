@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openDawn } from '../../src/tensor/dawn.ts';
 import {
@@ -7,7 +8,7 @@ import {
   type HostFacts,
   nextDoor,
 } from '../../src/tensor/dawn-doors.ts';
-import { withDriver } from '../../src/tensor/dawn-files.ts';
+import { cacheFolder, driverFolder, withDriver } from '../../src/tensor/dawn-files.ts';
 
 const bareLinux: HostFacts = {
   hasNavigatorGpu: false,
@@ -141,6 +142,23 @@ describe('the environment', () => {
     await openDawn();
     expect(process.env.MESA_SHADER_CACHE_DIR).toBeTruthy();
     expect(process.env.XDG_RUNTIME_DIR).toBeTruthy();
+  });
+
+  it('T-19.9 the private driver folder is where VISIONZIP_DRIVER_FOLDER says, or in the cache folder', () => {
+    const before = process.env.VISIONZIP_DRIVER_FOLDER;
+    try {
+      for (const [value, folder] of [
+        ['/a b/vulkan', '/a b/vulkan'],
+        ['drivers/vulkan', `${process.cwd()}/drivers/vulkan`],
+        ['', `${cacheFolder()}/vulkan-1`],
+      ] as const) {
+        process.env.VISIONZIP_DRIVER_FOLDER = value;
+        expect(driverFolder()).toBe(resolve(folder));
+      }
+    } finally {
+      delete process.env.VISIONZIP_DRIVER_FOLDER;
+      if (before !== undefined) process.env.VISIONZIP_DRIVER_FOLDER = before;
+    }
   });
 
   it('T-19.5 a driver that gives no adapter leaves the environment as it was', async () => {

@@ -23,8 +23,10 @@ export function cacheFolder(): string {
   return join(root, 'visionzip-webgpu');
 }
 
-/** Where set-up puts the software Vulkan driver. */
+/** Where set-up puts the software Vulkan driver, or where VISIONZIP_DRIVER_FOLDER says that one is (T-19.9). */
 export function driverFolder(): string {
+  const named = process.env.VISIONZIP_DRIVER_FOLDER;
+  if (named !== undefined && named !== '') return paths().resolve(named);
   return paths().join(cacheFolder(), DRIVER_FOLDER);
 }
 
@@ -107,7 +109,9 @@ function restore(name: string, value: string | undefined): void {
 
 function isOurs(driver: string | undefined): boolean {
   if (driver === undefined) return false;
-  return driver.startsWith(cacheFolder() + paths().sep) || /[/\\]visionzip-webgpu[/\\]/.test(driver);
+  const { dirname, sep } = paths();
+  if (dirname(driver) === driverFolder()) return true;
+  return driver.startsWith(cacheFolder() + sep) || /[/\\]visionzip-webgpu[/\\]/.test(driver);
 }
 
 /** Writes the driver file that names NVIDIA's EGL library; its path, or null where it cannot be written. */
