@@ -1,7 +1,7 @@
 // What is measured, and each case as an ONNX graph. Every side takes its inputs from the host and gives its output back to
 // it; what is small is done several times in a row, so that this does not count.
 
-import { random, randomRows, transposed } from './random.mjs';
+import { biasOf, normOf, random, randomRows, transposed } from './random.mjs';
 
 export const TOKENS = 577;
 export const CHANNELS = 1024;
@@ -50,7 +50,7 @@ export const cases = {
     inputs: [[TOKENS, CHANNELS]],
     output: [TOKENS, CHANNELS],
     times: NORMS,
-    graph: (g, [x]) => Array.from({ length: NORMS }).reduce((y) => norm(g, y), x),
+    graph: (g, [x]) => Array.from({ length: NORMS }).reduce((y) => norm(g, y, NORM_SEED), x),
   },
   softmax: {
     name: 'softmax 16 x 577 x 577',
@@ -90,23 +90,27 @@ export function inputsOf(name) {
 /** The seeds of a layer's weights, in the order in which every side makes them. */
 export const seedsOf = (layerIndex) => {
   const first = 100 + 10 * layerIndex;
-  const [query, key, value, output, mlpIn, mlpOut] = [0, 1, 2, 3, 4, 5].map((i) => first + i);
-  return { query, key, value, output, mlpIn, mlpOut };
+  const [query, key, value, output, mlpIn, mlpOut, attentionNorm, mlpNorm] = Array.from(
+    { length: 8 },
+    (_, i) => first + i,
+  );
+  return { query, key, value, output, mlpIn, mlpOut, attentionNorm, mlpNorm };
 };
 
-export const EMBEDDING_SEEDS = { patch: 10, cls: 11, position: 12 };
+export const EMBEDDING_SEEDS = { patch: 10, cls: 11, position: 12, norm: 13 };
+export const NORM_SEED = 20;
 
 function dense(g, x, N, K, seed) {
   return g.node('MatMul', [x, g.weight(transposed(randomRows(N, K, seed), N, K), [K, N])]);
 }
 
 function biased(g, x, N, K, seed) {
-  return g.node('Add', [dense(g, x, N, K, seed), g.weight(new Float32Array(N), [N])]);
+  return g.node('Add', [dense(g, x, N, K, seed), g.weight(biasOf(N, seed), [N])]);
 }
 
-function norm(g, x) {
-  const weight = g.weight(new Float32Array(CHANNELS).fill(1), [CHANNELS]);
-  const bias = g.weight(new Float32Array(CHANNELS), [CHANNELS]);
+function norm(g, x, seed) {
+  const drawn = normOf(CHANNELS, seed);
+  const [weight, bias] = [drawn.weight, drawn.bias].map((values) => g.weight(values, [CHANNELS]));
   return g.node('LayerNormalization', [x, weight, bias], { axis: -1, epsilon: { float: NORM_EPS } });
 }
 
@@ -124,7 +128,7 @@ function heads(g, x) {
 function layer(g, x, layerIndex) {
   const seeds = seedsOf(layerIndex);
   const square = (from, seed) => biased(g, from, CHANNELS, CHANNELS, seed);
-  const attentionIn = norm(g, x);
+  const attentionIn = norm(g, x, seeds.attentionNorm);
   const scale = g.weight(Float32Array.of(HEAD_SIZE ** -0.5), [1]);
   const q = heads(g, g.node('Mul', [square(attentionIn, seeds.query), scale]));
   const k = heads(g, square(attentionIn, seeds.key));
@@ -133,7 +137,7 @@ function layer(g, x, layerIndex) {
   const context = g.node('Reshape', [joined, g.integers([1, TOKENS, CHANNELS])]);
   const attended = g.node('Add', [x, square(context, seeds.output)]);
 
-  const mlpIn = biased(g, norm(g, attended), MLP, CHANNELS, seeds.mlpIn);
+  const mlpIn = biased(g, norm(g, attended, seeds.mlpNorm), MLP, CHANNELS, seeds.mlpIn);
   const slope = g.weight(Float32Array.of(1.702), [1]);
   const gate = g.node('Sigmoid', [g.node('Mul', [mlpIn, slope])]);
   const hidden = g.node('Mul', [mlpIn, gate]);
@@ -141,7 +145,7 @@ function layer(g, x, layerIndex) {
 }
 
 function tower(g, [pixels]) {
-  const { patch, cls, position } = EMBEDDING_SEEDS;
+  const { patch, cls, position, norm: normSeed } = EMBEDDING_SEEDS;
   const K = 3 * PATCH * PATCH;
   const kernel = g.weight(randomRows(CHANNELS, K, patch), [CHANNELS, 3, PATCH, PATCH]);
   const grid = g.node('Conv', [pixels, kernel], { strides: [PATCH, PATCH], kernel_shape: [PATCH, PATCH] });
@@ -150,7 +154,7 @@ function tower(g, [pixels]) {
   const first = g.weight(random(CHANNELS, cls, 0.03), [1, 1, CHANNELS]);
   const tokens = g.node('Concat', [first, patches], { axis: 1 });
   const places = g.weight(random(TOKENS * CHANNELS, position, 0.03), [TOKENS, CHANNELS]);
-  let x = norm(g, g.node('Add', [tokens, places]));
+  let x = norm(g, g.node('Add', [tokens, places]), normSeed);
   for (let i = 0; i < TOWER_LAYERS; i++) x = layer(g, x, i);
   return x;
 }

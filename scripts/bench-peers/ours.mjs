@@ -21,13 +21,14 @@ import {
   inputsOf,
   MLP,
   NORM_EPS,
+  NORM_SEED,
   PATCH,
   SIDE,
   seedsOf,
   TOKENS,
   TOWER_LAYERS,
 } from './cases.mjs';
-import { random, randomRows } from './random.mjs';
+import { biasOf, normOf, random, randomRows } from './random.mjs';
 import { serve } from './side.mjs';
 
 await serve(async () => {
@@ -88,31 +89,31 @@ function weightsOf(gpu, name) {
   const matrix = (N, K, seed) => tensor(gpu, randomRows(N, K, seed), [N, K]);
   const biased = (N, K, seed) => ({
     weight: matrix(N, K, seed),
-    bias: tensor(gpu, new Float32Array(N), [N]),
+    bias: tensor(gpu, biasOf(N, seed), [N]),
   });
-  const norm = () => ({
-    weight: tensor(gpu, new Float32Array(CHANNELS).fill(1), [CHANNELS]),
-    bias: tensor(gpu, new Float32Array(CHANNELS), [CHANNELS]),
-  });
+  const norm = (seed) => {
+    const { weight, bias } = normOf(CHANNELS, seed);
+    return { weight: tensor(gpu, weight, [CHANNELS]), bias: tensor(gpu, bias, [CHANNELS]) };
+  };
   const layer = (_, index) => {
     const seeds = seedsOf(index);
     const square = (seed) => biased(CHANNELS, CHANNELS, seed);
     return {
-      attentionNorm: norm(),
+      attentionNorm: norm(seeds.attentionNorm),
       attention: {
         query: square(seeds.query),
         key: square(seeds.key),
         value: square(seeds.value),
         output: square(seeds.output),
       },
-      mlpNorm: norm(),
+      mlpNorm: norm(seeds.mlpNorm),
       mlpIn: biased(MLP, CHANNELS, seeds.mlpIn),
       mlpOut: biased(CHANNELS, MLP, seeds.mlpOut),
     };
   };
   if (name === 'matmul') return { weight: matrix(CHANNELS, CHANNELS, 1) };
   if (name === 'matmul-wide') return { weight: matrix(MLP, CHANNELS, 1) };
-  if (name === 'layer-norm') return norm();
+  if (name === 'layer-norm') return norm(NORM_SEED);
   if (name !== 'layer' && name !== 'tower') return null;
   return {
     config: {
@@ -131,7 +132,7 @@ function weightsOf(gpu, name) {
       TOKENS,
       CHANNELS,
     ]),
-    preNorm: norm(),
+    preNorm: norm(EMBEDDING_SEEDS.norm),
     layers: Array.from({ length: name === 'layer' ? 1 : TOWER_LAYERS }, layer),
   };
 }

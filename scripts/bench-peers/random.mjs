@@ -24,3 +24,12 @@ export function transposed(values, N, K) {
   for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) turned[k * N + n] = values[n * K + k];
   return turned;
 }
+
+/** The bias of the matrix of that seed. */
+export const biasOf = (count, seed) => random(count, 10_000 + seed, 0.1);
+
+/** Weight and bias of a norm; the weight lies around 1. */
+export const normOf = (count, seed) => ({
+  weight: random(count, 20_000 + seed, 0.1).map((x) => 1 + x),
+  bias: random(count, 30_000 + seed, 0.1),
+});

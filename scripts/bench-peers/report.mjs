@@ -48,19 +48,22 @@ function cell(result, show) {
   return result.failed === undefined ? show(result) : '-';
 }
 
-/** Why there are gaps, each reason once. */
+/** Why there are gaps, each reason once for each side. */
 export function gaps({ rows, sides }) {
-  const missing = sides
-    .filter(({ failed }) => failed !== undefined)
-    .map(({ side, failed }) => `${side}: not run: ${failed}`);
-  const single = rows
-    .filter(({ dispatches }) => dispatches === undefined) // ours alone
-    .flatMap(({ name, results }) =>
-      results.flatMap(({ failed }, i) =>
-        failed === undefined || sides[i].failed !== undefined
-          ? []
-          : [`${sides[i].side}, ${name}: not run: ${failed}`],
-      ),
+  return sides.flatMap(({ side, failed: why }, i) => {
+    if (why !== undefined) return [`${side}: not run: ${why}`];
+    const compared = rows.filter(({ dispatches }) => dispatches === undefined || i === 0); // the others are ours alone
+    return [...grouped(compared, i)].map(
+      ([reason, names]) => `${side}, ${names.join(', ')}: not run: ${reason}`,
     );
-  return [...missing, ...single];
+  });
+}
+
+function grouped(rows, i) {
+  const byReason = new Map();
+  for (const { name, results } of rows) {
+    const reason = results[i].failed;
+    if (reason !== undefined) byReason.set(reason, [...(byReason.get(reason) ?? []), name]);
+  }
+  return byReason;
 }

@@ -28,29 +28,36 @@ def rows(N, K, seed):
     return random((N, K), seed, K**-0.5)
 
 
-def norm(x):
-    return F.layer_norm(x, (C,), torch.ones(C), torch.zeros(C), 1e-5)
+def dense(N, K, seed):
+    weight, bias = rows(N, K, seed), random((N,), 10_000 + seed, 0.1)
+    return lambda x: F.linear(x, weight, bias)
+
+
+def norm(seed):
+    weight, bias = 1 + random((C,), 20_000 + seed, 0.1), random((C,), 30_000 + seed, 0.1)
+    return lambda x: F.layer_norm(x, (C,), weight, bias, 1e-5)
 
 
 def layer_weights(index):
     first = 100 + 10 * index
-    square = [rows(C, C, first + i) for i in range(4)]
-    return square + [rows(MLP, C, first + 4), rows(C, MLP, first + 5)]
+    square = [dense(C, C, first + i) for i in range(4)]
+    mlp = [dense(MLP, C, first + 4), dense(C, MLP, first + 5)]
+    return square + mlp + [norm(first + 6), norm(first + 7)]
 
 
 def layer(x, weights):
-    q, k, v, out, up, down = weights
+    q, k, v, out, up, down, attention_norm, mlp_norm = weights
     split = lambda y: y.view(1, T, H, D).transpose(1, 2)
-    y = norm(x)
-    probs = torch.softmax(split((y @ q.T) * D**-0.5) @ split(y @ k.T).transpose(2, 3), -1)
-    x = x + (probs @ split(y @ v.T)).transpose(1, 2).reshape(1, T, C) @ out.T
-    hidden = norm(x) @ up.T
-    return x + (hidden * torch.sigmoid(1.702 * hidden)) @ down.T
+    y = attention_norm(x)
+    probs = torch.softmax(split(q(y) * D**-0.5) @ split(k(y)).transpose(2, 3), -1)
+    x = x + out((probs @ split(v(y))).transpose(1, 2).reshape(1, T, C))
+    hidden = up(mlp_norm(x))
+    return x + down(hidden * torch.sigmoid(1.702 * hidden))
 
 
 def tower(x, weights):
     patches = F.conv2d(x, weights["patch"].view(C, 3, P, P), stride=P).flatten(2).transpose(1, 2)
-    x = norm(torch.cat([weights["cls"].view(1, 1, C), patches], 1) + weights["position"])
+    x = weights["norm"](torch.cat([weights["cls"].view(1, 1, C), patches], 1) + weights["position"])
     for one in weights["layers"]:
         x = layer(x, one)
     return x
@@ -74,7 +81,7 @@ def case(name):
         shape = (1, H, T, D)
         return [shape] * 3, [0.4, 0.4, 1], lambda q, k, v: torch.softmax(q @ k.transpose(2, 3), -1) @ v
     if name == "layer-norm":
-        return [(T, C)], [1], repeated(16, norm)
+        return [(T, C)], [1], repeated(16, norm(20))
     if name == "softmax":
         return [(H, T, T)], [1], repeated(4, lambda x: torch.softmax(x, -1))
     if name == "layer":
@@ -84,6 +91,7 @@ def case(name):
         "patch": rows(C, 3 * P * P, 10),
         "cls": random((C,), 11, 0.03),
         "position": random((T, C), 12, 0.03),
+        "norm": norm(13),
         "layers": [layer_weights(i) for i in range(LAYERS)],
     }
     return [(1, 3, S, S)], [1], lambda x: tower(x, w)

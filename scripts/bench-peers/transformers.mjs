@@ -27,6 +27,7 @@ await serve(async () => {
           dtype: 'fp32',
           model_file_name: 'model',
           use_external_data_format: true,
+          session_options: { extra: { session: { disable_cpu_ep_fallback: '1' } } },
         });
         opened.set(name, { model, pixels: new Tensor('float32', inputsOf(name)[0], cases[name].inputs[0]) });
       }
