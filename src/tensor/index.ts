@@ -1,7 +1,7 @@
 // The tensor library by itself.
 
 export { FileError, GpuError, ShapeError } from './errors.ts';
-export { type AdapterSummary, finish, type Gpu, type GpuOptions, openGpu } from './gpu.ts';
+export { type AdapterSummary, finish, type Gpu, type GpuOptions, type SubgroupMatrixState } from './gpu.ts';
 export { type Kernel, runKernel, submit, u32, wgsl } from './kernel.ts';
 export { checkBudget, roomBytes, tidy, watchPeak } from './memory.ts';
 export { gatedSilu, gelu, quickGelu, silu } from './ops/activation.ts';
@@ -29,6 +29,7 @@ export { argmax, meanAxis, sumAxis, topTwoGap } from './ops/reduce.ts';
 export { type RopeTable, rope, ropeTable } from './ops/rope.ts';
 export { causalSoftmax, softmax } from './ops/softmax.ts';
 export { canStream, type StreamedAttention, streamingAttention } from './ops/streaming-attention.ts';
+export { openGpu } from './ops/subgroup-matrix-test.ts';
 export { topKIndices } from './ops/top-k.ts';
 export { type KernelTime, startProfile, stopProfile } from './profile.ts';
 export {

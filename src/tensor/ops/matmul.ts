@@ -22,6 +22,7 @@ import { dims, elementCount, empty, type Matrix, type Tensor } from '../tensor.t
 import { isHalf, rowBlocks } from '../weights.ts';
 import { add } from './elementwise.ts';
 import { halfRowKernel, transposedRowKernel } from './row-product.ts';
+import { subgroupMatrixKernel } from './subgroup-matrix-product.ts';
 import { subgroupHalfKernel, subgroupMatmulKernel, subgroupTransposedKernel } from './subgroup-product.ts';
 import { halfTileKernel, matmulTileKernel, transposedTileKernel } from './tile-product.ts';
 
@@ -223,6 +224,9 @@ function transposedPlan({ a, half, A, M, N, K }: TransposedProduct): Plan {
   if (lanesShare(a.gpu)) {
     const kernel = half ? subgroupHalfKernel : subgroupTransposedKernel;
     return { kernel, groups: A * Math.ceil(M / 16) * Math.ceil(N / 16) };
+  }
+  if (half && a.gpu.subgroupMatrix === 'passed') {
+    return { kernel: subgroupMatrixKernel, groups: Math.ceil(M / 64) * Math.ceil(N / 64) };
   }
   const kernel = half ? halfTileKernel : transposedTileKernel;
   return { kernel, groups: A * Math.ceil(M / 64) * Math.ceil(N / 64) };
