@@ -4,7 +4,7 @@ import { CLIP_336, type LlavaConfig, randomLlava, randomVision, weightBytesOf } 
 import { type Gpu, GpuError, openGpu, roomBytes } from '../tensor/index.ts';
 import type { BenchConfig } from './bench-configs.ts';
 import type { BenchPlan, BenchSubject } from './bench-run.ts';
-import { demoPicture, embeddedModel, type ModelOptions, openModel } from './model.ts';
+import { demoPicture, embeddedModel, gpuOptions, type ModelOptions, openModel } from './model.ts';
 import { readPicture } from './picture.ts';
 
 const SEED = 0;
@@ -63,11 +63,12 @@ export async function openCheckpoint(
 export async function openRandom(
   name: string,
   config: BenchConfig,
-  { visionTower, weights = 'f16', memoryBudgetBytes }: ModelOptions,
+  opening: ModelOptions,
   asked: number | null,
   plan: BenchPlan,
 ): Promise<Opened> {
   const { vision, text, cropCount } = config;
+  const { visionTower, weights = 'f16' } = opening;
   if (visionTower !== undefined) {
     throw new RangeError(`--vision-tower: expected with --model, got --config ${name}`);
   }
@@ -78,7 +79,7 @@ export async function openRandom(
       ? layersOf('encoder', vision.layerCount - 1, asked)
       : layersOf('decoder', text.layerCount, asked);
   const image = await readPicture(demoPicture());
-  const gpu = await openGpu(memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes });
+  const gpu = await openGpu(gpuOptions(opening));
   try {
     checkFits(gpu, name, config, dtype, layers, plan);
     const drawn = { dtype, seed: SEED } as const;

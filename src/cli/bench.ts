@@ -1,7 +1,7 @@
 // `visionzip bench`: how long each stage takes, with all visual tokens and with few. SPEC B-1.
 
 import { parseArgs } from 'node:util';
-import type { KernelTime } from '../tensor/index.ts';
+import type { Gpu, KernelTime } from '../tensor/index.ts';
 import { type BenchConfig, benchConfigs, checkpointBudgets } from './bench-configs.ts';
 import { type Opened, openCheckpoint, openRandom } from './bench-open.ts';
 import { type BenchPlan, type BenchRow, measure } from './bench-run.ts';
@@ -19,6 +19,7 @@ const options = {
   layers: { type: 'string' },
   repeat: { type: 'string' },
   tokens: { type: 'string' },
+  'subgroup-matrix': { type: 'boolean' },
   profile: { type: 'boolean' },
   json: { type: 'boolean' },
 } as const;
@@ -40,7 +41,7 @@ export async function bench(args: string[]): Promise<number> {
     newTokens: wholeNumber('--tokens', values.tokens ?? '16', 2),
   };
   const layers = values.layers === undefined ? null : wholeNumber('--layers', values.layers, 1);
-  const opening = modelOptions(values);
+  const opening = { ...modelOptions(values), subgroupMatrix: values['subgroup-matrix'] === true };
   let isStopped = false;
   takeInterrupts(() => {
     isStopped = true;
@@ -115,13 +116,18 @@ function asText({ opened, plan, rows, isPartial, profile }: Report): string {
       : `; prompt of the picture${subject.cropCount > 1 ? ` in ${subject.cropCount} crops` : ''} and ${plan.textTokens} text tokens, ${plan.newTokens} new tokens`;
   return [
     `${model}: ${weights}${prompt}`,
-    `on ${adapterLine(subject.gpu)}; milliseconds, median of ${plan.repeat}${plan.repeat > 1 ? '' : ' run'}`,
+    `on ${adapterLine(subject.gpu)}${tensorCores(subject.gpu)}; milliseconds, median of ${plan.repeat}${plan.repeat > 1 ? '' : ' run'}`,
     ...(profile ? ['PROFILED: every kernel was timed by itself, which slows all stages down.'] : []),
     ...(isPartial ? ['PARTIAL: not all budgets were measured.'] : []),
     '',
     rows.length === 0 ? 'Nothing was measured.\n' : timesTable(rows),
     ratiosTable(rows),
   ].join('\n');
+}
+
+/** What became of --subgroup-matrix. */
+function tensorCores({ subgroupMatrix }: Gpu): string {
+  return subgroupMatrix === 'off' ? '' : `, tensor cores: ${subgroupMatrix}`;
 }
 
 function asJson({ opened, plan, rows, isPartial, profile }: Report): string {
@@ -137,6 +143,7 @@ function asJson({ opened, plan, rows, isPartial, profile }: Report): string {
     partial: isPartial,
     rows,
     ...(profile && { profile }),
+    subgroupMatrix: subject.gpu.subgroupMatrix,
     adapter: adapterRecord(subject.gpu),
   };
   return `${JSON.stringify(record, null, 2)}\n`;

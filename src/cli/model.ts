@@ -12,7 +12,7 @@ import {
   openLlavaSources,
   type WeightType,
 } from '../models/index.ts';
-import { openGpu } from '../tensor/index.ts';
+import { type GpuOptions, openGpu } from '../tensor/index.ts';
 
 /** The folder of the package, found from the running file upwards: it lies in src/cli, or in dist. */
 export function packageFolder(): string {
@@ -38,6 +38,8 @@ export interface ModelOptions {
   readonly weights?: WeightType;
   /** --max-memory: bytes on the device. */
   readonly memoryBudgetBytes?: number;
+  /** --subgroup-matrix: products on tensor cores, if they pass their test. */
+  readonly subgroupMatrix?: boolean;
 }
 
 /** The options of every command that loads a model, besides --model. */
@@ -67,6 +69,11 @@ export function modelOptions(flags: ModelFlags): ModelOptions {
   };
 }
 
+/** What of these options the device is opened with. */
+export function gpuOptions({ memoryBudgetBytes, subgroupMatrix = false }: ModelOptions): GpuOptions {
+  return { subgroupMatrix, ...(memoryBudgetBytes !== undefined && { memoryBudgetBytes }) };
+}
+
 /** Such as 800MB, 6GiB, or bytes. */
 function byteCount(text: string): number {
   const units: Readonly<Record<string, number>> = { '': 1, MB: 1e6, GB: 1e9, MiB: 2 ** 20, GiB: 2 ** 30 };
@@ -86,8 +93,9 @@ function byteCount(text: string): number {
  */
 export async function openModel(
   folder: string = embeddedModel(),
-  { visionTower: towerFolder, weights, memoryBudgetBytes }: ModelOptions = {},
+  opening: ModelOptions = {},
 ): Promise<Llava> {
+  const { visionTower: towerFolder, weights } = opening;
   const files = modelDirectory(folder);
   let isAsked = false;
   const visionTower = async (name: string): Promise<ModelFiles> => {
@@ -99,7 +107,7 @@ export async function openModel(
   if (towerFolder !== undefined && !isAsked) {
     throw new RangeError(`--vision-tower: expected with a model that lacks a vision tower, got ${folder}`);
   }
-  const gpu = await openGpu(memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes });
+  const gpu = await openGpu(gpuOptions(opening));
   try {
     return await loadLlava(gpu, files, { visionTower, ...(weights && { weights }) });
   } catch (error) {

@@ -107,6 +107,8 @@ budget; then how many times faster each budget is. Every stage waits for the dev
   --layers N             only the first N layers of the decoder, or of the encoder where there is no decoder
   --repeat N             measured runs, behind one that is not counted; default 3
   --tokens N             new tokens, for the time of each; default 16
+  --subgroup-matrix      products with f16 weights on tensor cores, where the adapter has them and they pass a test; never
+                         tried on hardware so far
   --profile              the time of each kernel, on stderr; it slows down the run
   --json                 one JSON object on stdout, nothing else
   --vision-tower, --dtype, --max-memory   as for ask; random weights are f16 by default

@@ -4,6 +4,7 @@ export { FileError, GpuError, ShapeError } from './errors.ts';
 export { type AdapterSummary, finish, type Gpu, type GpuOptions, type SubgroupMatrixState } from './gpu.ts';
 export { type Kernel, runKernel, submit, u32, wgsl } from './kernel.ts';
 export { checkBudget, roomBytes, tidy, watchPeak } from './memory.ts';
+export { openGpu } from './open-gpu.ts';
 export { gatedSilu, gelu, quickGelu, silu } from './ops/activation.ts';
 export { attention, attentionProbs } from './ops/attention.ts';
 export type { AttentionOptions } from './ops/attention-shapes.ts';
@@ -29,7 +30,6 @@ export { argmax, meanAxis, sumAxis, topTwoGap } from './ops/reduce.ts';
 export { type RopeTable, rope, ropeTable } from './ops/rope.ts';
 export { causalSoftmax, softmax } from './ops/softmax.ts';
 export { canStream, type StreamedAttention, streamingAttention } from './ops/streaming-attention.ts';
-export { openGpu } from './ops/subgroup-matrix-test.ts';
 export { topKIndices } from './ops/top-k.ts';
 export { type KernelTime, startProfile, stopProfile } from './profile.ts';
 export {

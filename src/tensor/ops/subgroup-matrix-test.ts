@@ -3,22 +3,11 @@
 // Operands are f16 numbers of 5 significant bits, so that products and sums are exact in f32: what is off is wrong, or was
 // summed in f16. Shapes are one tile, several, and ragged ones.
 
-import { type Gpu, type GpuOptions, openDevice } from '../gpu.ts';
+import type { Gpu } from '../gpu.ts';
 import { runKernel, u32 } from '../kernel.ts';
 import { dispose, empty, type HalfMatrix, readAll, type Tensor, tensor } from '../tensor.ts';
 import { matrixFromChunks } from '../weights.ts';
 import { subgroupMatrixKernel } from './subgroup-matrix-product.ts';
-
-/**
- * Opens the adapter that suits heavy work best, as openDevice does, and tests the tensor-core product where
- * `subgroupMatrix` asks for it and the adapter has it: `gpu.subgroupMatrix` tells. Throws GpuError if there is no device.
- */
-export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
-  const gpu = await openDevice(options);
-  if (gpu.subgroupMatrix !== 'untested') return gpu;
-  gpu.subgroupMatrix = (await productIsRight(gpu, bySubgroupMatrix)) ? 'passed' : 'failed';
-  return gpu;
-}
 
 /** A product to be tested: x [M, K], weight [N, K], bias [N] → [M, N]. */
 export type TestedProduct = (x: Tensor, weight: HalfMatrix, bias: Tensor) => Tensor;
