@@ -31,10 +31,11 @@ export async function demo(args: string[]): Promise<number> {
     const budgets = chosenBudgets({ budget: '576,192,128,64' });
     const picture = await encodePicture(llava, image, MODE);
     const reduced: VisualTokens[] = [];
-    for (const budget of budgets) reduced.push(await reduceTokens(llava, picture.encoding, budget));
+    const reduce = async (i: number): Promise<VisualTokens> =>
+      (reduced[i] ??= await reduceTokens(llava, picture.encoding, budgets[i] as ChosenBudget));
 
     write(row('visual tokens', budgets.map(columnLabel)));
-    const times = await answerQuestions(llava, reduced);
+    const times = await answerQuestions(llava, budgets.length, reduce);
     write('\n');
     write(row('patches kept', await keptPatches(llava, reduced)));
     write(row('CLS attention kept', await keptAttention(llava, reduced)));
@@ -81,12 +82,20 @@ interface MeanTimes {
   readonly tokenMs: number;
 }
 
-/** Prints a row of answers for each question, cell by cell; returns the mean times of each budget. */
-async function answerQuestions(llava: Llava, reduced: readonly VisualTokens[]): Promise<MeanTimes[]> {
-  const sums = reduced.map(() => ({ prefillMs: 0, decodeMs: 0, steps: 0 }));
+/**
+ * Prints a row of answers for each question, cell by cell; returns the mean times of each budget. Tokens are reduced when
+ * they are first asked about: at the first start kernels are compiled then, and the first answer need not wait for all.
+ */
+async function answerQuestions(
+  llava: Llava,
+  budgetCount: number,
+  reduce: (i: number) => Promise<VisualTokens>,
+): Promise<MeanTimes[]> {
+  const sums = Array.from({ length: budgetCount }, () => ({ prefillMs: 0, decodeMs: 0, steps: 0 }));
   for (const question of QUESTIONS) {
     let line = question;
-    for (const [i, visual] of reduced.entries()) {
+    for (const [i, sum] of sums.entries()) {
+      const visual = await reduce(i);
       const column = FIRST_COLUMN + i * (COLUMN + GAP.length);
       write(`${i === 0 ? line : ''}${''.padEnd(Math.max(0, column - line.length))}${GAP}`);
       line = line.padEnd(column) + GAP;
@@ -95,7 +104,6 @@ async function answerQuestions(llava: Llava, reduced: readonly VisualTokens[]): 
       const answer = llava.tokenizer.decode(tokenIds).trim();
       write(answer);
       line += answer;
-      const sum = sums[i] as (typeof sums)[number];
       sum.prefillMs += started.prefillMs;
       sum.decodeMs += decodeMs;
       sum.steps += tokenIds.length + 1; // EOS is a step, too
