@@ -41,6 +41,10 @@ export const DAWN = 'node_modules/webgpu/dist/linux-x64/dawn.node';
 /** Dawn looks for it beside itself first, by a way that does without /proc, and then beside node. */
 export const LOADER = 'app/node_modules/webgpu/dist/linux-x64/libvulkan.so.1';
 
+/** What src/tensor/dawn-files.ts would write into the cache folder, which a bare host may not have. */
+export const NVIDIA_EGL =
+  '{"file_format_version":"1.0.0","ICD":{"library_path":"libEGL_nvidia.so.0","api_version":"1.3.0"}}\n';
+
 /** The programs: what is run by itself, or by another of them, from the folder app/dist. */
 export const PROGRAMS = {
   cli: 'src/cli/main.ts',
@@ -55,6 +59,7 @@ export const NEEDED = [
   LOADER,
   'bin/libvulkan.so.1',
   'lib/vulkan/icd.json',
+  'lib/vulkan/nvidia-egl.json',
   'lib/vulkan/libvk_swiftshader.so',
   'lib/vulkan/contents.txt',
   'app/package.json',

@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { swiftshaderFromApt } from '../setup/apt-driver.mjs';
 import { endedBySignal, keep, removeOnSignal, say } from '../setup/children.mjs';
 import { swiftshaderFromNpm } from '../setup/npm-driver.mjs';
-import { LOADER } from './layout.mjs';
+import { LOADER, NVIDIA_EGL } from './layout.mjs';
 
 /** The folder, in `cache`, that holds icd.json, libvk_swiftshader.so, libvulkan.so.1 and contents.txt. Throws if it cannot be had. */
 export async function softwareDriver(cache) {
@@ -50,6 +50,7 @@ export async function softwareDriver(cache) {
 export function placeDriver(folder, stage) {
   for (const name of ['icd.json', 'libvk_swiftshader.so', 'contents.txt'])
     cpSync(join(folder, name), join(stage, 'lib', 'vulkan', name), { dereference: true });
+  writeFileSync(join(stage, 'lib', 'vulkan', 'nvidia-egl.json'), NVIDIA_EGL);
   cpSync(join(folder, 'libvulkan.so.1'), join(stage, LOADER), { dereference: true });
   symlinkSync(join('..', LOADER), join(stage, 'bin', 'libvulkan.so.1')); // tells that there is one
   return readFileSync(join(folder, 'contents.txt'), 'utf8').trim();

@@ -27,5 +27,6 @@ system=$(uname -s -m 2>/dev/null) || system='Linux x86_64'
 
 # Where no driver of the system works, the software driver of this folder is taken.
 VISIONZIP_DRIVER_FOLDER=${VISIONZIP_DRIVER_FOLDER:-$here/lib/vulkan}
-export VISIONZIP_DRIVER_FOLDER
+VISIONZIP_COMMAND=$0 # what the demo says to start
+export VISIONZIP_DRIVER_FOLDER VISIONZIP_COMMAND
 exec "$here/bin/node" "$here/app/dist/cli.js" "$@"

@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { writeEglDriver } from '../../src/tensor/dawn-files.ts';
 
 // The scripts are plain JavaScript without types: they are given here.
 
@@ -22,6 +23,7 @@ interface Layout {
   readonly DAWN: string;
   readonly MOST_BYTES: number;
   readonly NEEDED: readonly string[];
+  readonly NVIDIA_EGL: string;
   readonly PROGRAMS: Readonly<Record<string, string>>;
   bundleName(manifest: { readonly name: string; readonly version: string }): string;
   checkFiles(exists: (path: string) => boolean): void;
@@ -37,7 +39,7 @@ async function load<T>(name: string): Promise<T> {
   return (await import(new URL(`../../scripts/bundle/${name}.mjs`, import.meta.url).href)) as T;
 }
 
-const { COPIED, DAWN, MOST_BYTES, NEEDED, PROGRAMS, bundleName, checkFiles, checkSize, refusal } =
+const { COPIED, DAWN, MOST_BYTES, NEEDED, NVIDIA_EGL, PROGRAMS, bundleName, checkFiles, checkSize, refusal } =
   await load<Layout>('layout');
 const { packagesOf } = await load<Program>('program');
 
@@ -65,6 +67,28 @@ describe('what is in the bundle', () => {
     expect(() => checkSize(MOST_BYTES + 100_000, parts)).toThrow(
       /60\.1 MB.*bin\/node 90\.0 MB, .*dawn\.node 17/,
     );
+  });
+
+  it("bundle: NVIDIA's EGL driver file is found in it, where no cache folder can be written", () => {
+    const folder = mkdtempSync(join(tmpdir(), 'visionzip-spec-'));
+    const names = ['VISIONZIP_DRIVER_FOLDER', 'XDG_CACHE_HOME'] as const;
+    const before = names.map((name) => process.env[name]);
+    try {
+      process.env.VISIONZIP_DRIVER_FOLDER = folder;
+      process.env.XDG_CACHE_HOME = '/proc/no-folder';
+      expect(writeEglDriver()).toBeNull();
+      writeFileSync(join(folder, 'nvidia-egl.json'), 'another');
+      expect(writeEglDriver()).toBeNull();
+      writeFileSync(join(folder, 'nvidia-egl.json'), NVIDIA_EGL);
+      expect(writeEglDriver()).toBe(join(folder, 'nvidia-egl.json'));
+    } finally {
+      for (const [i, name] of names.entries()) {
+        const value = before[i];
+        if (value === undefined) delete process.env[name];
+        else process.env[name] = value;
+      }
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('bundle: other systems are refused in one line', () => {
@@ -164,6 +188,11 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('the laun
   it('bundle: the driver folder that the user names stays', async () => {
     const { lines } = await start(launcher, [], root, { VISIONZIP_DRIVER_FOLDER: '/my drivers' });
     expect(lines[0]).toBe('/my drivers');
+  });
+
+  it('bundle: the program is told by what name it was started', async () => {
+    writeFileSync(join(folder, 'bin', 'node'), '#!/bin/sh\nprintf "%s\\n" "$VISIONZIP_COMMAND"\n');
+    expect(await start('./visionzip', [], folder)).toEqual({ code: 0, lines: ['./visionzip'], stderr: '' });
   });
 
   it('bundle: another machine is refused in one line', async () => {

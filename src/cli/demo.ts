@@ -69,7 +69,8 @@ export async function demo(args: string[]): Promise<number> {
 
     const files = await writeZip(out, llava, image, MODE, reduced[budgets.length - 1] as VisualTokens);
     write(`\nThe picture of what 64 tokens keep: ${files[1]}\n`);
-    write('Ask for yourself: npx visionzip ask PICTURE "QUESTION" --budget 64,576\n');
+    const command = process.env.VISIONZIP_COMMAND ?? 'npx visionzip'; // the bundle's launcher says its name
+    write(`Ask for yourself: ${command} ask PICTURE "QUESTION" --budget 64,576\n`);
     dispose(reduced, picture.encoding);
   } finally {
     llava.gpu.close();

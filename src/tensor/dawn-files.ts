@@ -9,6 +9,7 @@ import type { DoorName, HostFacts } from './dawn-doors.ts';
 const DRIVER_FOLDER = 'vulkan-1';
 const EGL_DRIVER =
   '{"file_format_version":"1.0.0","ICD":{"library_path":"libEGL_nvidia.so.0","api_version":"1.3.0"}}\n';
+const EGL_DRIVER_NAME = 'nvidia-egl.json';
 const RTLD_NODELETE = 0x1000; // Node closes what is not an addon; the driver has to stay
 
 const files = () => process.getBuiltinModule('node:fs');
@@ -114,14 +115,19 @@ function isOurs(driver: string | undefined): boolean {
   return driver.startsWith(cacheFolder() + sep) || /[/\\]visionzip-webgpu[/\\]/.test(driver);
 }
 
-/** Writes the driver file that names NVIDIA's EGL library; its path, or null where it cannot be written. */
+/**
+ * The path of the driver file that names NVIDIA's EGL library: one that came with the private driver, or one written into
+ * the cache folder; null where it cannot be written.
+ */
 export function writeEglDriver(): string | null {
   const { readFileSync, renameSync, writeFileSync } = files();
-  const path = paths().join(cacheFolder(), 'nvidia-egl.json');
-  try {
-    if (readFileSync(path, 'utf8') === EGL_DRIVER) return path;
-  } catch {
-    // Not there yet.
+  const path = paths().join(cacheFolder(), EGL_DRIVER_NAME);
+  for (const place of [paths().join(driverFolder(), EGL_DRIVER_NAME), path]) {
+    try {
+      if (readFileSync(place, 'utf8') === EGL_DRIVER) return place;
+    } catch {
+      // Not there yet.
+    }
   }
   try {
     makeFolder(cacheFolder());
