@@ -20,8 +20,17 @@ const system = () => process.getBuiltinModule('node:os');
 export function cacheFolder(): string {
   const { isAbsolute, join } = paths();
   const base = process.env.XDG_CACHE_HOME;
-  const root = base !== undefined && isAbsolute(base) ? base : join(system().homedir(), '.cache');
+  const root = base !== undefined && isAbsolute(base) ? base : join(homeFolder(), '.cache');
   return join(root, 'visionzip-webgpu');
+}
+
+/** A user whom the system does not know has no home, and Node throws; in containers `/` stands for it. */
+function homeFolder(): string {
+  try {
+    return system().homedir();
+  } catch {
+    return '/';
+  }
 }
 
 /** Where set-up puts the software Vulkan driver, or where VISIONZIP_DRIVER_FOLDER says that one is (T-19.9). */
