@@ -17,13 +17,6 @@ const SOFTMAXES = 4;
 
 /** Ours alone where there is no graph. name: what the row is called; shapes: of the inputs; output: of the output; times: how often in a row. */
 export const cases = {
-  dispatches: {
-    name: 'a dispatch, of 10,000',
-    inputs: [[4]],
-    output: [4],
-    times: 1,
-    dispatches: 10_000,
-  },
   matmul: {
     name: 'matmul 577 x 1024 x 1024',
     inputs: [[TOKENS, CHANNELS]],
@@ -73,6 +66,13 @@ export const cases = {
     output: [1, TOKENS, CHANNELS],
     times: 1,
     graph: tower,
+  },
+  dispatches: {
+    name: 'a dispatch, of 10,000',
+    inputs: [[4]],
+    output: [4],
+    times: 1,
+    dispatches: 10_000,
   },
 };
 
