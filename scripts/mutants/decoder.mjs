@@ -105,10 +105,6 @@ export const decoderMutants = [
         'const flatValues = reshape(values, [B * G, L, D]);',
         'const flatValues = concat(Array.from({ length: H / G }, () => reshape(values, [B * G, L, D])), 0);',
       ],
-      [
-        "import { matmul, matmulTransposed } from './matmul.ts';",
-        "import { concat } from './layout.ts'; import { matmul, matmulTransposed } from './matmul.ts';",
-      ],
     ],
   },
   {
