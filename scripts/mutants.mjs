@@ -65,6 +65,8 @@ function mutated(text, { id, edits }) {
 /** Runs the goldens of a group in the copy. */
 async function judgeGoldens(group) {
   const text = await vitest(['spec/golden.spec.ts', '-t', `G-1.7 (${group})`, '--bail=1']);
+  // A mutant that is no program shows nothing.
+  if (/Transform failed|SyntaxError/.test(text)) throw new Error(text);
   const [, stage = 'rejected', factor = /Error: (.{0,80})/.exec(text)?.[1] ?? ''] =
     /first divergence at (\S+) \(([^)]*)\)/.exec(text) ?? [];
   const red = !/Tests .*\d+ passed/.test(text) || /failed/.test(text);
