@@ -73,7 +73,7 @@ const CAUSAL_QUERIES = 128; // at a time: half of the scores of more are not see
 
 /**
  * How many queries the three kernels take at a time; 0: the streaming kernel. That one suits GPUs, by what others measured
- * there; on software adapters its barriers make it 2.7 times as slow.
+ * there; on software adapters its barriers make it 4 to 7 times as slow.
  */
 function rowsAtOnce(gpu: Gpu, { B, H, T, D, keyCount }: AttentionSizes, causal: boolean): number {
   if (!gpu.adapter.software && T > FEW_QUERIES && keyCount > 0 && canStream(D)) return 0;
