@@ -2,6 +2,7 @@
 // liuhaotian/llava-v1.5-7b and -13b, and of liuhaotian/llava-v1.6-vicuna-7b.
 
 import type { ClipVisionConfig, LlamaConfig } from '../models/index.ts';
+import { paperBudgets } from '../visionzip/index.ts';
 import type { ChosenBudget } from './budget-options.ts';
 
 export interface BenchConfig {
@@ -48,9 +49,7 @@ const VICUNA_13B: LlamaConfig = {
 
 const ONE_PICTURE: ReadonlyMap<number, ChosenBudget> = new Map([
   [576, null],
-  [192, { dominantCount: 162, contextualCount: 30 }],
-  [128, { dominantCount: 108, contextualCount: 20 }],
-  [64, { dominantCount: 54, contextualCount: 10 }],
+  ...[...paperBudgets].sort(([a], [b]) => b - a),
 ]);
 
 // Five crops; the paper's Table 2.

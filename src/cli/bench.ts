@@ -10,7 +10,7 @@ import { wholeNumber } from './budget-options.ts';
 import { adapterLine, adapterRecord } from './labels.ts';
 import { modelFlags, modelOptions } from './model.ts';
 import { profiled, profileTable } from './profile.ts';
-import { takeInterrupts } from './signals.ts';
+import { INTERRUPTED, takeInterrupts } from './signals.ts';
 
 const options = {
   ...modelFlags,
@@ -24,7 +24,6 @@ const options = {
   json: { type: 'boolean' },
 } as const;
 
-const INTERRUPTED = 130; // what shells give a command that Ctrl-C has ended
 const TEXT_TOKENS = 64;
 
 export async function bench(args: string[]): Promise<number> {

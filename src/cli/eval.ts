@@ -10,7 +10,7 @@ import { chosenBudgets, wholeNumber } from './budget-options.ts';
 import { type AdapterRecord, adapterLine, adapterRecord } from './labels.ts';
 import { openModel } from './model.ts';
 import { outputFolder, writeWhole } from './output-files.ts';
-import { takeInterrupts } from './signals.ts';
+import { INTERRUPTED, takeInterrupts } from './signals.ts';
 
 const options = {
   budget: { type: 'string' },
@@ -22,7 +22,6 @@ const options = {
 
 const DEFAULT_BUDGETS = '64,128,192,576';
 const DEFAULT_QUESTIONS = '560';
-const INTERRUPTED = 130; // what shells give a command that Ctrl-C has ended
 
 interface Finished {
   readonly questions: number;

@@ -3,6 +3,9 @@
 
 import { removeUnfinished } from './output-files.ts';
 
+/** What shells give a command that Ctrl-C has ended. */
+export const INTERRUPTED = 130;
+
 const lastDeeds = new Set<() => void>([removeUnfinished]);
 let interrupted: (() => void) | null = null;
 

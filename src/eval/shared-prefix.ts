@@ -15,6 +15,7 @@ import {
   type Llava,
   type PromptIds,
   project,
+  releaseStep,
 } from '../models/index.ts';
 import {
   argmax,
@@ -97,7 +98,7 @@ export async function answerTogether(
       step = advance(llava, step, places, tokenIds);
     }
   } finally {
-    dispose(step.logits, step.cache.layers); // but not its RoPE table, which belongs to `cache`
+    releaseStep(step); // its RoPE table belongs to `cache`
   }
 }
 
@@ -125,7 +126,7 @@ function advance(
     const cache = all ? before.cache : pickSequences(gpu, before.cache, places);
     return decoderStep(language, embed(gpu, language, tokenIds), cache);
   });
-  dispose(before.logits, before.cache.layers);
+  releaseStep(before);
   return after;
 }
 

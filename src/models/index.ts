@@ -13,7 +13,13 @@ export { type TensorToWrite, writeSafetensors } from './checkpoint/write-safeten
 export { type ClipLayerResult, clipLayer } from './clip/attention.ts';
 export { type ClipEncoding, encodeClip } from './clip/encoder.ts';
 export type { ClipLayerWeights, ClipWeights } from './clip/weights.ts';
-export { type DecoderStep, decoderStep, emptyCache, type KeyValueCache } from './llama/decoder.ts';
+export {
+  type DecoderStep,
+  decoderStep,
+  emptyCache,
+  type KeyValueCache,
+  releaseStep,
+} from './llama/decoder.ts';
 export type { LlamaLayerWeights, LlamaWeights } from './llama/weights.ts';
 export { type Conversation, converse, type Turn } from './llava/conversation.ts';
 export { ask, type DecodeOptions, decode, type Prefill, prefill } from './llava/decode.ts';

@@ -34,6 +34,15 @@ export const flatGroup: string = wgsl`
     fn flatGroup(group: vec3u, groups: vec3u) -> u32 { return group.x + group.y * groups.x; }
 `;
 
+/** WGSL: a hash of 32 bits. */
+export const pcg: string = wgsl`
+    fn pcg(x: u32) -> u32 {
+      let state = x * 747796405u + 2891336453u;
+      let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
+      return (word >> 22u) ^ word;
+    }
+`;
+
 export interface Scalar {
   readonly type: 'u32' | 'f32';
   readonly value: number;

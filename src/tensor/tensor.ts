@@ -71,6 +71,10 @@ export function elementCount(shape: readonly number[]): number {
   return shape.reduce((count, length) => count * length, 1);
 }
 
+export function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((length, axis) => length === b[axis]);
+}
+
 export function checkShape(who: string, shape: readonly number[]): void {
   if (!shape.every((length) => Number.isSafeInteger(length) && length >= 0)) {
     throw new ShapeError(`${who}: expected whole, non-negative axes, got [${shape.join(', ')}]`);

@@ -105,6 +105,11 @@ export function decoderStep(weights: LlamaWeights, inputEmbeds: Tensor, cache: K
   return { logits, cache: { ...cache, length: cache.length + T, layers } };
 }
 
+/** Frees a step, but not its RoPE table, which all steps of a sequence share. */
+export function releaseStep({ logits, cache }: DecoderStep): void {
+  dispose(logits, cache.layers);
+}
+
 /** M-5.7. */
 function checkStep({ config }: LlamaWeights, inputEmbeds: Tensor, cache: KeyValueCache): { T: number } {
   const { hiddenSize: C, keyValueHeadCount: G, headSize: D } = config;

@@ -5,9 +5,9 @@
 // What a layer needs while it runs grows with the positions of a step, and no tensor may be larger than a binding. Parts
 // of a sequence, one after the other, give what the whole gives (M-5.4).
 
-import { dims, dispose, type Gpu, roomBytes, slice, type Tensor, tidy } from '../../tensor/index.ts';
+import { dims, dispose, roomBytes, slice, type Tensor, tidy } from '../../tensor/index.ts';
 import type { LlamaConfig } from '../checkpoint/config.ts';
-import { type DecoderStep, decoderStep, type KeyValueCache } from './decoder.ts';
+import { type DecoderStep, decoderStep, type KeyValueCache, releaseStep } from './decoder.ts';
 import type { LlamaWeights } from './weights.ts';
 
 /**
@@ -29,7 +29,7 @@ export function prefillInParts(
       const part = slice(inputEmbeds, 1, begin, Math.min(begin + longest, T)); // [B, longest, C]
       step = decoderStep(weights, part, before?.cache ?? cache);
       dispose(part);
-      if (before !== null) dispose(before.logits, before.cache.layers);
+      if (before !== null) releaseStep(before);
     }
     return step as DecoderStep;
   });
@@ -42,13 +42,9 @@ function longestStep(inputEmbeds: Tensor, config: LlamaConfig): number {
   const { hiddenSize, intermediateSize, headCount, headSize } = config;
   const widest = Math.max(hiddenSize, intermediateSize, headCount * headSize);
   const byBinding = gpu.device.limits.maxStorageBufferBindingSize / (4 * B * widest);
-  const byMemory = roomOf(gpu) / (4 * B * TENSORS_AT_ONCE * widest);
+  const byMemory = (roomBytes(gpu) ?? Number.POSITIVE_INFINITY) / (4 * B * TENSORS_AT_ONCE * widest);
   return Math.max(1, Math.floor(Math.min(byBinding, byMemory)));
 }
 
 // Of a layer: the residual, four products of the MLP, and what rounding up to size classes leaves unused.
 const TENSORS_AT_ONCE = 8;
-
-function roomOf(gpu: Gpu): number {
-  return roomBytes(gpu) ?? Number.POSITIVE_INFINITY;
-}

@@ -26,6 +26,7 @@ import {
   emptyCache,
   extendCache,
   type KeyValueCache,
+  releaseStep,
 } from '../llama/decoder.ts';
 import { prefillInParts } from '../llama/prefill.ts';
 import { encodeQuestion, type PromptIds } from '../tokenizer/prompt.ts';
@@ -113,7 +114,7 @@ export async function* continueDecoding(
       ? chooseLikeliest(llava, running.step, earlier, goesOn)
       : chooseSampled(llava, running.step, earlier, goesOn, sample));
     if (ahead !== null) {
-      release(running.step);
+      releaseStep(running.step);
       running.step = ahead;
     }
     if (tokenId === null) return;
@@ -147,12 +148,12 @@ async function chooseLikeliest(
     if (!llava.config.eosTokenIds.includes(tokenId as number)) return { tokenId: tokenId as number, ahead };
   } catch (error) {
     await reading.catch(() => undefined); // `ahead` failed first: nothing may be pending when this throws
-    if (ahead !== null) release(ahead);
+    if (ahead !== null) releaseStep(ahead);
     throw error;
   } finally {
     dispose(next);
   }
-  if (ahead !== null) release(ahead);
+  if (ahead !== null) releaseStep(ahead);
   return { tokenId: null, ahead: null };
 }
 
@@ -196,11 +197,6 @@ async function readChecked<T extends Tensor | IndexTensor>(
   } finally {
     dispose(checks);
   }
-}
-
-/** Frees a step, but not its RoPE table, which all steps share. */
-function release({ logits, cache }: DecoderStep): void {
-  dispose(logits, cache.layers);
 }
 
 /** One more position: the token `next` [1], embedded and run. */

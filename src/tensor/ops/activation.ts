@@ -10,9 +10,9 @@
 //
 // One invocation owns four neighbouring elements, as in elementwise.ts.
 
-import { ShapeError } from '../errors.ts';
 import { flatIndex, type Kernel, runKernel, u32, wgsl } from '../kernel.ts';
 import { elementCount, empty, type Tensor } from '../tensor.ts';
+import { combine } from './elementwise.ts';
 
 const geluKernel: Kernel = {
   name: 'gelu',
@@ -124,19 +124,7 @@ export function silu(x: Tensor): Tensor {
 
 /** silu(x) · g, element by element. Any shape, the same for both; otherwise ShapeError. */
 export function gatedSilu(x: Tensor, g: Tensor): Tensor {
-  const same = x.shape.length === g.shape.length && x.shape.every((length, axis) => length === g.shape[axis]);
-  if (!same) {
-    throw new ShapeError(
-      `gatedSilu: expected equal shapes, got [${x.shape.join(', ')}] and [${g.shape.join(', ')}]`,
-    );
-  }
-  const quadCount = Math.ceil(elementCount(x.shape) / 4);
-  return runKernel(x.gpu, gatedSiluKernel, {
-    params: [u32(quadCount)],
-    inputs: [x, g],
-    output: empty(x.gpu, x.shape, 'gatedSilu'),
-    groups: Math.ceil(quadCount / 64),
-  });
+  return combine(gatedSiluKernel, x, g);
 }
 
 function activate(kernel: Kernel, x: Tensor): Tensor {

@@ -10,7 +10,7 @@
 
 import { ShapeError } from '../errors.ts';
 import { f32, flatIndex, type Kernel, runKernel, u32, wgsl } from '../kernel.ts';
-import { elementCount, empty, type Tensor } from '../tensor.ts';
+import { elementCount, empty, sameShape, type Tensor } from '../tensor.ts';
 
 const addKernel: Kernel = {
   name: 'add',
@@ -101,9 +101,9 @@ export function multiply(a: Tensor, b: Tensor): Tensor {
   return combine(multiplyKernel, a, b);
 }
 
-function combine(kernel: Kernel, a: Tensor, b: Tensor): Tensor {
-  const same = a.shape.length === b.shape.length && a.shape.every((length, axis) => length === b.shape[axis]);
-  if (!same) {
+/** Runs a kernel of two inputs, quad by quad. Throws ShapeError, under the kernel's name, if their shapes differ. */
+export function combine(kernel: Kernel, a: Tensor, b: Tensor): Tensor {
+  if (!sameShape(a.shape, b.shape)) {
     throw new ShapeError(
       `${kernel.name}: expected equal shapes, got [${a.shape.join(', ')}] and [${b.shape.join(', ')}]`,
     );

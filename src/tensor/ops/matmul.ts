@@ -18,7 +18,7 @@ import type { Gpu } from '../gpu.ts';
 import { flatIndex, type Kernel, type RowBlock, runKernel, u32, wgsl } from '../kernel.ts';
 import { tidy } from '../memory.ts';
 import { formOf, lanesShare } from '../row-kernel.ts';
-import { dims, elementCount, empty, type Matrix, type Tensor } from '../tensor.ts';
+import { dims, elementCount, empty, type Matrix, sameShape, type Tensor } from '../tensor.ts';
 import { isHalf, rowBlocks } from '../weights.ts';
 import { add } from './elementwise.ts';
 import { halfRowKernel, transposedRowKernel } from './row-product.ts';
@@ -194,10 +194,6 @@ function runTransposed(product: TransposedProduct): Tensor {
   }
   const params = [...sizes, residual === undefined ? 0 : 1].map(u32);
   return runKernel(a.gpu, kernel, { params, inputs: [...inputs, residual ?? b], output, groups });
-}
-
-function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((length, axis) => length === b[axis]);
 }
 
 interface Plan {

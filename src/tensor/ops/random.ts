@@ -9,7 +9,7 @@
 
 import { ShapeError } from '../errors.ts';
 import type { Gpu } from '../gpu.ts';
-import { copyOut, f32, flatIndex, type Kernel, runKernel, type Scalar, u32, wgsl } from '../kernel.ts';
+import { copyOut, f32, flatIndex, type Kernel, pcg, runKernel, type Scalar, u32, wgsl } from '../kernel.ts';
 import { allocateWeights } from '../memory.ts';
 import { checkShape, dispose, elementCount, emptyIndices, type Matrix, wrap } from '../tensor.ts';
 
@@ -23,11 +23,7 @@ const randomFloatsKernel: Kernel = {
 
     ${flatIndex}
 
-    fn pcg(x: u32) -> u32 {
-      let state = x * 747796405u + 2891336453u;
-      let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
-      return (word >> 22u) ^ word;
-    }
+    ${pcg}
 
     @compute @workgroup_size(64)
     fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -49,11 +45,7 @@ const randomHalvesKernel: Kernel = {
 
     ${flatIndex}
 
-    fn pcg(x: u32) -> u32 {
-      let state = x * 747796405u + 2891336453u;
-      let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
-      return (word >> 22u) ^ word;
-    }
+    ${pcg}
 
     @compute @workgroup_size(64)
     fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
