@@ -1,8 +1,18 @@
 // The tensor library by itself.
 
+export type { DoorName } from './dawn-doors.ts';
 export { FileError, GpuError, ShapeError } from './errors.ts';
 export { type AdapterSummary, finish, type Gpu, type GpuOptions, type SubgroupMatrixState } from './gpu.ts';
-export { type Kernel, runKernel, submit, u32, wgsl } from './kernel.ts';
+export {
+  type Dispatch,
+  type Kernel,
+  type RowBlock,
+  runKernel,
+  type Scalar,
+  submit,
+  u32,
+  wgsl,
+} from './kernel.ts';
 export { checkBudget, roomBytes, tidy, watchPeak } from './memory.ts';
 export { openGpu } from './open-gpu.ts';
 export { gatedSilu, gelu, quickGelu, silu } from './ops/activation.ts';
@@ -45,6 +55,7 @@ export {
   readAll,
   reshape,
   type Tensor,
+  type TensorOf,
   tensor,
 } from './tensor.ts';
 export { matrixFromChunks, type WeightChunks } from './weights.ts';

@@ -48,6 +48,7 @@ export interface Scalar {
   readonly value: number;
 }
 
+/** An integer among the params of a kernel. */
 export function u32(value: number): Scalar {
   if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) {
     throw new RangeError(`u32: expected an integer from 0 to 4294967295, got ${value}`);
@@ -55,6 +56,7 @@ export function u32(value: number): Scalar {
   return { type: 'u32', value };
 }
 
+/** A real number among the params of a kernel, rounded to f32. */
 export function f32(value: number): Scalar {
   return { type: 'f32', value };
 }

@@ -9,7 +9,8 @@ import { copyOut, submit, upload } from './kernel.ts';
 import { allocate, collectOwners, disown, own, type Storage } from './memory.ts';
 import { bufferUsage, mapForReading } from './webgpu-flags.ts';
 
-interface TensorOf<D extends 'f32' | 'u32' | 'f16'> {
+/** An array on a device. */
+export interface TensorOf<D extends 'f32' | 'u32' | 'f16'> {
   readonly gpu: Gpu;
   readonly dtype: D;
   readonly shape: readonly number[];

@@ -22,6 +22,7 @@ export interface LlavaSources {
   readonly checkpoint: Checkpoint;
   readonly tower: Checkpoint; // holds `${layout.vision}.*`; often the same
   readonly layout: LlavaLayout;
+  /** Closes the files of both. */
   close(): Promise<void>;
 }
 

@@ -11,6 +11,7 @@ export interface ModelFile {
   readonly size: number;
   /** Exactly the bytes [offset, offset + length). Throws FileError if the file ends before. */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** Gives the file back to the system. */
   close(): Promise<void>;
 }
 
@@ -19,6 +20,7 @@ export interface ModelFiles {
   readonly where: string;
   /** Throws FileError if the file is missing or is not a regular file. */
   open(name: string): Promise<ModelFile>;
+  /** Whether there is a file of this name. */
   has(name: string): Promise<boolean>;
 }
 

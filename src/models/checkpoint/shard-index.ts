@@ -25,6 +25,7 @@ export interface Checkpoint {
   dtype(name: string): TensorEntry['dtype'];
   /** The values piece by piece, as f32 or as the bits of f16. Throws as floats, and FileError for what f16 cannot hold. */
   chunks(name: string, expectedShape: readonly number[], dtype: 'f32' | 'f16'): WeightChunks;
+  /** Closes the files. */
   close(): Promise<void>;
 }
 

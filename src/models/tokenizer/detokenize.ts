@@ -12,6 +12,7 @@ export type PieceText = string | number;
 
 /** Takes ids one by one and returns the text that has become certain. */
 export interface TextStream {
+  /** The text that is certain now, which may be none. */
   push(tokenId: number): string;
   /** Whatever is still held back; then the stream begins anew. */
   flush(): string;

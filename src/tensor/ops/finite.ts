@@ -49,6 +49,7 @@ const firstNonFiniteKernel: Kernel = {
 export interface FiniteCheck {
   readonly found: IndexTensor; // [2]
   readonly who: string; //     as in `VisionZip: expected finite scores`
+  /** Says for the message where a place of the tensor is, such as `token 5`. */
   readonly placeName: (place: number) => string;
 }
 
