@@ -54,8 +54,8 @@ describe('reading guide', () => {
     expect(holds('src/tensor/tensor.ts', 'dimensions')).toBe(false);
   });
 
-  it('reading guide: what the glossary links to by name is in that file', () => {
-    for (const page of ['docs/glossary.md']) {
+  it('reading guide: what glossary and porting guide link to by name is in that file', () => {
+    for (const page of ['docs/glossary.md', 'docs/porting.md']) {
       const links = Array.from(readFileSync(page, 'utf8').matchAll(NAMED_LINK));
       expect(links.length, page).toBeGreaterThan(2);
       const strays = links.filter(

@@ -43,7 +43,8 @@ function parseJson(where, text) {
   }
 }
 
-function readTensors(where, bytes) {
+/** The tensors of a safetensors file, by name, each { dtype, shape, bytes }. Throws GoldenError. */
+export function readTensors(where, bytes) {
   if (bytes.length < 8) throw new GoldenError(`${where}: expected at least 8 bytes, got ${bytes.length}`);
   const begin = 8 + Number(bytes.readBigUInt64LE(0));
   if (begin > bytes.length)
