@@ -1,7 +1,7 @@
 // Judges what another implementation computed: `npm run golden:judge -- GROUP FILE [GOLDEN]`. SPEC G-1.5, G-1.6.
 //
 // FILE is a safetensors file with any of the tensors of a group, under the names that they have there: CASE/STAGE, F32 or
-// I32. Each is judged by the rule that the manifest gives for its stage; of a case, the first stage of the pipeline that
+// I32. Each is judged by the rule that the manifest gives for its stage, inputs aside; of a case, the first stage of the pipeline that
 // diverges is named. A set or a choice may differ from the golden where its margin is within the tolerances; what follows
 // from it is then not judged, but counted. docs/porting.md says how a port makes such a file.
 
@@ -167,8 +167,10 @@ function judgeCase(group, one, tensors) {
 
 function judgeFile(group, file, tensors) {
   const { cases } = group.manifest;
-  const known = new Set(cases.flatMap(({ id, expected }) => Object.keys(expected).map((s) => `${id}/${s}`)));
-  const strangers = [...tensors.keys()].filter((key) => !known.has(key));
+  const keysOf = (part) =>
+    new Set(cases.flatMap((one) => Object.keys(one[part]).map((s) => `${one.id}/${s}`)));
+  const [stages, inputs] = [keysOf('expected'), keysOf('inputs')];
+  const strangers = [...tensors.keys()].filter((key) => !stages.has(key) && !inputs.has(key));
   const messages = strangers.map((key) => `${file} ${key}: expected a stage of ${group.name}, got none`);
   const total = { judged: 0, open: 0, cases: 0, largest: { ratio: 0, stage: 'any stage' } };
   for (const one of cases) {
@@ -183,7 +185,7 @@ function judgeFile(group, file, tensors) {
   for (const message of messages.slice(0, SHOWN)) console.error(`golden-judge: ${message}`);
   if (messages.length > SHOWN) console.error(`golden-judge: and ${messages.length - SHOWN} more`);
   console.log(
-    `${group.name}: ${total.judged} of ${known.size} stages judged, in ${total.cases} of ${cases.length} cases; the largest error that ` +
+    `${group.name}: ${total.judged} of ${stages.size} stages judged, in ${total.cases} of ${cases.length} cases; the largest error that ` +
       `passes is ${total.largest.ratio.toFixed(3)} of its tolerance, at ${total.largest.stage}; ${total.open} behind an open decision ` +
       'that fell otherwise',
   );

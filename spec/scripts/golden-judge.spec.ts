@@ -2,7 +2,8 @@
 // themselves. SPEC G-1.5, G-1.6.
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -29,7 +30,12 @@ function portOf({ tensors, manifest }: GoldenGroup, id: string, changed: Port = 
   );
 }
 
-function judge(group: string, port: Port | null): { status: number | null; output: string } {
+interface Ended {
+  readonly status: number | null;
+  readonly output: string;
+}
+
+function judge(group: string, port: Port | null): Ended {
   const file = join(folder, 'port.safetensors');
   if (port !== null) {
     const tensors = Object.entries(port).map(([name, { shape, values: data }]) =>
@@ -39,8 +45,13 @@ function judge(group: string, port: Port | null): { status: number | null; outpu
     );
     writeFileSync(file, writeSafetensors(tensors));
   }
-  const args = ['scripts/golden-judge.mjs', group, ...(port === null ? [] : [file])];
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  return run(group, ...(port === null ? [] : [file]));
+}
+
+function run(...args: readonly string[]): Ended {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/golden-judge.mjs', ...args], {
+    encoding: 'utf8',
+  });
   return { status, output: stdout + stderr };
 }
 
@@ -55,6 +66,20 @@ function moved(stage: string, tolerances: number): Host<Float32Array> {
 }
 
 describe('G-1 golden-judge', () => {
+  it('G-1.5 every group is what it is: all its stages have a rule that can be applied', async () => {
+    const names = (await readdir('golden')).filter((name) =>
+      existsSync(`golden/${name}/${name}.safetensors`),
+    );
+    expect(names.length).toBeGreaterThan(5);
+    for (const name of names) {
+      const { status, output } = run(name, `golden/${name}/${name}.safetensors`);
+      expect(output).toMatch(
+        new RegExp(`^${name}: (\\d+) of \\1 stages judged, in (\\d+) of \\2 cases; .* 0\\.000 of`),
+      );
+      expect(status).toBe(0);
+    }
+  });
+
   it('G-1.5 what is within its tolerance passes, whichever stages there are', () => {
     const one = portOf(llama, ID, { logits: moved('logits', 0.75) });
     const { status, output } = judge('llama', one);
