@@ -1,8 +1,9 @@
-import { defineConfig, type ViteUserConfig } from 'vitest/config';
+import { configDefaults, defineConfig, type ViteUserConfig } from 'vitest/config';
 
 const config: ViteUserConfig = defineConfig({
   test: {
     include: ['spec/**/*.spec.ts'],
+    exclude: [...configDefaults.exclude, 'spec/browser/**'], // npm run test:browser
     // A GPU in threads aborts the process when a test times out; one fork with a shared module
     // cache holds one device for all files.
     pool: 'forks',

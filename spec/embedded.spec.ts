@@ -23,7 +23,7 @@ import type { Host } from './support/recipe.ts';
 import { loadTinyLlava } from './support/tiny-llava.ts';
 
 const gpu = await testGpu();
-const group = await readGroup('embedded');
+const group = await readGroup('embedded', readFile);
 const { cases } = group.manifest;
 const LIMIT_MS = 120_000;
 let llava: Llava;
@@ -190,7 +190,7 @@ describe('G-1.9 from pixels to answers', () => {
   for (const one of pictures) {
     it(
       `G-1.9 ${one.id}: pixels, encoder, selection, merge and projector are those of the authors`,
-      async () => judgePicture(one, await goldenPixels(llava, group, one)),
+      async () => judgePicture(one, await goldenPixels(llava, group, one, readFile)),
       LIMIT_MS,
     );
 

@@ -19,6 +19,7 @@ import {
 } from './support/source-files.ts';
 
 const source = sourceFiles('src');
+const explorer = sourceFiles('explorer');
 const specFiles = sourceFiles('spec').filter(({ path }) => path.endsWith('.spec.ts'));
 const imports = source.flatMap(importsOf);
 const local = imports.filter(({ isLocal }) => isLocal);
@@ -91,8 +92,15 @@ describe('house: imports', () => {
     expect(strays(/^src\//, /^src\//)).toEqual([]);
   });
 
+  it('house: the explorer imports what users of the library do, and nobody imports it but its specs', () => {
+    const lines = explorer.flatMap(importsOf);
+    expect(strays(/./, /^(explorer\/.+|src\/(tensor|models|visionzip)\/index)\.ts$/, lines)).toEqual([]);
+    expect(strays(/^src\//, /^(?!explorer\/)/)).toEqual([]);
+  });
+
   it('house: no circle of imports, types aside', () => {
     expect(importCycle(source)).toBeNull();
+    expect(importCycle(explorer)).toBeNull();
   });
 
   it('house: the oracle imports nothing but its neighbours', () => {
@@ -115,7 +123,7 @@ describe('house: imports', () => {
 });
 
 describe('house: language', () => {
-  const all = [...source, ...sourceFiles('spec')];
+  const all = [...source, ...explorer, ...sourceFiles('spec')];
   const others = all.filter(({ path }) => path !== 'spec/house.spec.ts');
 
   it('house: no default exports, no enum, no namespace, no any', () => {

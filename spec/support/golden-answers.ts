@@ -1,8 +1,6 @@
 // Runs LLaVA on the inputs of a golden: visual tokens, prompts, answers that go on with the golden ids, conversations.
 // SPEC G-1.7, G-1.9.
 
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
   converse,
   decodeImage,
@@ -30,18 +28,32 @@ import {
   tidy,
 } from '../../src/tensor/index.ts';
 import { cached } from './cached.ts';
-import { type GoldenCase, type GoldenGroup, indices, type PictureInput, real, tensorHash } from './golden.ts';
+import {
+  type GoldenCase,
+  type GoldenGroup,
+  indices,
+  type PictureInput,
+  type ReadFile,
+  real,
+  tensorHash,
+} from './golden.ts';
 import { download, type Stages } from './golden-runs.ts';
 import { rowsFrom } from './golden-stages.ts';
 import type { Host } from './recipe.ts';
 
 /** The pixels of a picture of a case. Throws unless they are to the bit those of the original. */
-export async function goldenPixels(llava: Llava, group: GoldenGroup, one: GoldenCase): Promise<PixelValues> {
+export async function goldenPixels(
+  llava: Llava,
+  group: GoldenGroup,
+  one: GoldenCase,
+  readFile: ReadFile,
+): Promise<PixelValues> {
   const { picture, mode, sha256 } = one.inputs.pixelValues as PictureInput;
-  const { image } = await decodeImage(await readFile(join('golden', group.manifest.group, picture)), picture);
+  const bytes = await readFile(`golden/${group.manifest.group}/${picture}`);
+  const { image } = await decodeImage(bytes, picture);
   const preprocess = mode === 'pad' ? preprocessPad : preprocessCrop;
   const pixels = preprocess(image, llava.preprocessor);
-  const hash = tensorHash({ shape: pixels.shape, values: pixels.data });
+  const hash = await tensorHash({ shape: pixels.shape, values: pixels.data });
   if (hash !== sha256) {
     throw new Error(
       `${group.manifest.group} ${one.id}: first divergence at pixelValues (wrong): expected ${sha256}, got ${hash}`,

@@ -1,8 +1,7 @@
 // Reads a group of goldens: manifest.json and one safetensors file. SPEC G-1, golden/README.md.
+//
+// Pages of a browser read them, too: files come in through `ReadFile`, and hashes are the platform's.
 
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { readSafetensorsHeader } from '../../src/models/checkpoint/safetensors.ts';
 import { grid8 } from './grid8.ts';
 import type { Host } from './recipe.ts';
@@ -77,9 +76,14 @@ export interface GoldenGroup {
   readonly tensors: ReadonlyMap<string, Stored>; // by `<case>/<stage>`
 }
 
-export async function readGroup(name: string, root = 'golden'): Promise<GoldenGroup> {
-  const manifest = JSON.parse(await readFile(join(root, name, 'manifest.json'), 'utf8')) as Manifest;
-  const bytes = await readFile(join(root, name, manifest.file));
+/** The bytes of a file of this repository: `readFile` in Node, a request in a page. */
+export type ReadFile = (path: string) => Promise<Uint8Array<ArrayBuffer>>;
+
+export async function readGroup(name: string, readFile: ReadFile): Promise<GoldenGroup> {
+  const folder = `golden/${name}`;
+  const text = new TextDecoder().decode(await readFile(`${folder}/manifest.json`));
+  const manifest = JSON.parse(text) as Manifest;
+  const bytes = await readFile(`${folder}/${manifest.file}`);
   const file = {
     name: manifest.file,
     size: bytes.length,
@@ -134,10 +138,14 @@ export function fill(
 }
 
 /** G-1.2: SHA-256 over `dtype|shape|bytes`. */
-export function tensorHash({ shape, values }: Stored): string {
+export async function tensorHash({ shape, values }: Stored): Promise<string> {
   const dtype = values instanceof Float32Array ? 'F32' : 'I32';
-  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  return createHash('sha256').update(`${dtype}|${shape}|`).update(bytes).digest('hex');
+  const head = new TextEncoder().encode(`${dtype}|${shape}|`);
+  const bytes = new Uint8Array(head.length + values.byteLength);
+  bytes.set(head);
+  bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), head.length);
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** The rule of a stage: layers.3.keys@54+10 is judged as layers.*.keys. */

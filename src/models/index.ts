@@ -1,6 +1,7 @@
 // The models: CLIP, Llama, LLaVA, and what brings pictures and checkpoints to them.
 
 export type { ImageMode } from './checkpoint/authors-config.ts';
+export { chosenModel } from './checkpoint/chosen-model.ts';
 export type { ClipVisionConfig, LlamaConfig, LlavaConfig } from './checkpoint/config.ts';
 export { fetchedModel } from './checkpoint/fetched-model.ts';
 export { findVisionTower } from './checkpoint/find-vision-tower.ts';
