@@ -38,10 +38,15 @@ export function groupOf(name, manifestBytes, tensorBytes) {
     file: `${name}.safetensors`,
   })) {
     if (manifest[key] !== value)
-      throw new GoldenError(`${where}: expected ${key} ${value}, got ${JSON.stringify(manifest[key])}`);
+      throw new GoldenError(`${where}: expected ${key} ${value}, got ${shown(manifest[key])}`);
   }
   checkCases(where, manifest);
   return { name, manifest, tensors: readTensors(`${name}/${name}.safetensors`, tensorBytes) };
+}
+
+/** A text; nothing else, which may be too deep to be written. */
+function shown(value) {
+  return typeof value === 'string' ? JSON.stringify(value) : `a value that is ${value === null ? 'null' : typeof value}`;
 }
 
 function isObject(value) {
@@ -128,7 +133,7 @@ function checkEntries(where, entries, metadata = {}) {
     if (!isEntry || entry.data_offsets.length !== 2 || Object.keys(entry).length !== 3)
       throw new GoldenError(`${where} ${name}: expected dtype, shape and two data_offsets, got other data`);
     if (entry.dtype !== 'F32' && entry.dtype !== 'I32')
-      throw new GoldenError(`${where} ${name}: expected F32 or I32, got ${JSON.stringify(entry.dtype)}`);
+      throw new GoldenError(`${where} ${name}: expected F32 or I32, got ${shown(entry.dtype)}`);
   }
 }
 

@@ -46,7 +46,7 @@ export const faulty: Target<Uint8Array> = {
   file: /^faulty\.json/,
   mutate(draw) {
     const deed = draw.pick(deeds);
-    const chosen = rareDeeds.includes(deed) && !draw.oneIn(8) ? 'read' : deed;
+    const chosen = rareDeeds.includes(deed) && !draw.oneIn(12) ? 'read' : deed;
     const others = rareDeeds.includes(chosen) ? {} : { list: [1, { a: 'b' }, 'c'.repeat(40)], other: null };
     return new TextEncoder().encode(JSON.stringify({ ...others, do: chosen }));
   },

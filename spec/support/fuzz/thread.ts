@@ -7,8 +7,8 @@ import { type Files, SLOWEST_MS, type Wrong } from './judge.ts';
 export const LARGEST_BYTES: number = 2 ** 30;
 const LARGEST_HEAP_MB = 768;
 const WATCH_MS = 100;
-/** Without any processor time: waiting for what does not come. */
-const LONGEST_WAIT_MS = 60_000;
+/** With nothing to do: waiting for what does not come. (A busy machine makes no thread idle.) */
+const LONGEST_WAIT_MS = 10_000;
 const LONGEST_PROCESS_MS = 300_000;
 
 /** Places in the memory that both threads see. */
@@ -57,35 +57,40 @@ export function startThread(path: string, job: Job): Worker {
 export function nextMessage<T>(thread: Worker, counters: Int32Array, processes: boolean): Promise<T | Died> {
   return new Promise((resolve) => {
     let begun = -1;
-    let since = performance.now();
     let used = process.cpuUsage();
+    let idle = 0;
     const watch = setInterval(() => {
       const now = Atomics.load(counters, COUNTERS.begun);
       if (now !== begun) {
-        [begun, since, used] = [now, performance.now(), process.cpuUsage()];
+        begun = now;
+        used = process.cpuUsage();
+        idle = thread.performance.eventLoopUtilization().idle;
         return;
       }
+      if (now === 0) return; // it is being started
       const { user, system } = process.cpuUsage(used);
-      const waits = performance.now() - since > (processes ? LONGEST_PROCESS_MS : LONGEST_WAIT_MS);
-      const computes = !processes && now > 0 && (user + system) / 1000 > SLOWEST_MS;
+      const waited = thread.performance.eventLoopUtilization().idle - idle;
+      const waits = waited > (processes ? LONGEST_PROCESS_MS : LONGEST_WAIT_MS);
+      const computes = !processes && (user + system) / 1000 > SLOWEST_MS;
       if (!waits && !computes) return;
-      const seconds = ((performance.now() - since) / 1000).toFixed(1);
-      settle({
-        died: { kind: 'hang', text: `expected an end within ${SLOWEST_MS} ms, got none in ${seconds} s` },
-      });
+      const what = computes ? `${SLOWEST_MS} ms of processor time` : `${waited.toFixed(0)} ms of waiting`;
+      settle({ died: { kind: 'hang', text: `expected an end, got none in ${what}` } });
     }, WATCH_MS);
+    // Each by itself: removeAllListeners() would also remove what starts the port again for the next message.
     const settle = (outcome: T | Died): void => {
       clearInterval(watch);
-      thread.removeAllListeners();
+      thread.off('message', settle).off('exit', onExit).off('error', onError);
       if (typeof outcome === 'object' && outcome !== null && 'died' in outcome) void thread.terminate();
       resolve(outcome);
     };
-    thread.once('message', settle);
-    thread.once('exit', (code) => settle({ died: { kind: 'crash', text: `ended with ${code}` } }));
-    thread.once('error', (error: NodeJS.ErrnoException) => {
+    const onExit = (code: number): void => {
+      settle({ died: { kind: 'crash', text: `ended with ${code}` } });
+    };
+    const onError = (error: NodeJS.ErrnoException): void => {
       const outOfMemory = error.code === 'ERR_WORKER_OUT_OF_MEMORY';
       const text = error.stack ?? String(error);
       settle({ died: { kind: outOfMemory ? 'memory' : `crash: ${error.name}`, text } });
-    });
+    };
+    thread.once('message', settle).once('exit', onExit).once('error', onError);
   });
 }
