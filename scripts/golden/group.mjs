@@ -21,42 +21,95 @@ export function groupNames(root) {
 /** { name, manifest, tensors }: tensors by name, each { dtype, shape, bytes }. Throws GoldenError. */
 export function readGroup(root, name) {
   const folder = join(root, name);
-  const manifest = parseJson(`${name}/manifest.json`, readFileSync(join(folder, 'manifest.json'), 'utf8'));
-  const where = `${name}/manifest.json`;
-  if (manifest.format !== FORMAT)
-    throw new GoldenError(`${where}: expected format ${FORMAT}, got ${manifest.format}`);
-  if (manifest.group !== name)
-    throw new GoldenError(`${where}: expected group ${name}, got ${manifest.group}`);
   const file = `${name}.safetensors`;
-  if (manifest.file !== file) throw new GoldenError(`${where}: expected file ${file}, got ${manifest.file}`);
   const strangers = readdirSync(folder).filter((entry) => entry !== 'manifest.json' && entry !== file);
   if (strangers.length > 0)
     throw new GoldenError(`${name}: expected manifest.json and ${file}, got ${strangers}`);
-  return { name, manifest, tensors: readTensors(`${name}/${file}`, readFileSync(join(folder, file))) };
+  return groupOf(name, readFileSync(join(folder, 'manifest.json')), readFileSync(join(folder, file)));
 }
 
-function parseJson(where, text) {
+/** The same from the bytes of the two files. */
+export function groupOf(name, manifestBytes, tensorBytes) {
+  const where = `${name}/manifest.json`;
+  const manifest = parseJson(where, manifestBytes);
+  for (const [key, value] of Object.entries({
+    format: FORMAT,
+    group: name,
+    file: `${name}.safetensors`,
+  })) {
+    if (manifest[key] !== value)
+      throw new GoldenError(`${where}: expected ${key} ${value}, got ${shown(manifest[key])}`);
+  }
+  checkCases(where, manifest);
+  return { name, manifest, tensors: readTensors(`${name}/${name}.safetensors`, tensorBytes) };
+}
+
+/** A text; nothing else, which may be too deep to be written. */
+function shown(value) {
+  return typeof value === 'string' ? JSON.stringify(value) : `a value that is ${value === null ? 'null' : typeof value}`;
+}
+
+function isObject(value) {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function checkCases(where, { stages, cases, caseCount }) {
+  if (!isObject(stages)) throw new GoldenError(`${where}: expected stages by name, got other data`);
+  if (!Array.isArray(cases) || cases.length !== caseCount)
+    throw new GoldenError(`${where}: expected a list of caseCount cases, got other data`);
+  for (const [i, one] of cases.entries()) {
+    const isCase = isObject(one) && typeof one.id === 'string' && isObject(one.inputs);
+    if (
+      !isCase ||
+      !isObject(one.expected) ||
+      !Object.values(one.expected).every((hash) => typeof hash === 'string')
+    )
+      throw new GoldenError(
+        `${where}: expected case ${i} to have an id, inputs and expected hashes, got other data`,
+      );
+  }
+}
+
+/** An object in UTF-8 that gives no key twice. `mayHave` judges each number as it is spelled. */
+function parseJson(where, bytes, mayHave = () => true) {
+  let text;
+  let value;
   try {
-    return JSON.parse(text);
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    value = JSON.parse(text);
   } catch (error) {
     throw new GoldenError(`${where}: expected JSON, got ${error.message}`);
   }
+  if (!isObject(value)) throw new GoldenError(`${where}: expected a JSON object, got other data`);
+  const levels = []; // of each object around: its keys; null for an array
+  const tokens = text.match(/"(?:[^"\\]|\\.)*"\s*:|"(?:[^"\\]|\\.)*"|[{}[\]]|[^\s{}[\],:"]+/g);
+  for (const token of tokens) {
+    if (token === '{' || token === '[') levels.push(token === '{' ? new Set() : null);
+    else if (token === '}' || token === ']') levels.pop();
+    else if (token.endsWith(':')) {
+      const key = JSON.parse(token.slice(0, -1));
+      if (levels.at(-1).has(key)) throw new GoldenError(`${where}: expected each key once, got ${key} twice`);
+      levels.at(-1).add(key);
+    } else if (/^[-\d]/.test(token) && !mayHave(token))
+      throw new GoldenError(`${where}: expected whole numbers, got ${token}`);
+  }
+  return value;
 }
 
 /** The tensors of a safetensors file, by name, each { dtype, shape, bytes }. Throws GoldenError. */
 export function readTensors(where, bytes) {
   if (bytes.length < 8) throw new GoldenError(`${where}: expected at least 8 bytes, got ${bytes.length}`);
-  const begin = 8 + Number(bytes.readBigUInt64LE(0));
+  const begin = 8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
   if (begin > bytes.length)
     throw new GoldenError(`${where}: expected a header of ${begin - 8} bytes, got fewer`);
-  const header = parseJson(`${where} header`, bytes.toString('utf8', 8, begin));
+  const isWhole = (number) => /^\d+$/.test(number) && Number.isSafeInteger(Number(number));
+  const header = parseJson(`${where} header`, bytes.subarray(8, begin), isWhole);
   const tensors = new Map();
   let next = begin;
   const entries = Object.entries(header).filter(([name]) => name !== '__metadata__');
-  for (const [name, { dtype, shape, data_offsets: offsets }] of entries.sort((a, b) => first(a) - first(b))) {
+  checkEntries(where, entries, header.__metadata__);
+  for (const [name, { dtype, shape, data_offsets: offsets }] of entries.sort(byPlace)) {
     const length = 4 * shape.reduce((product, axis) => product * axis, 1);
-    if (dtype !== 'F32' && dtype !== 'I32')
-      throw new GoldenError(`${where} ${name}: expected F32 or I32, got ${dtype}`);
     if (begin + offsets[0] !== next || offsets[1] - offsets[0] !== length) {
       throw new GoldenError(
         `${where} ${name}: expected ${length} bytes from ${next - begin} on, got ${offsets}`,
@@ -69,8 +122,24 @@ export function readTensors(where, bytes) {
   return tensors;
 }
 
-function first([, { data_offsets: offsets }]) {
-  return offsets[0];
+/** What each entry of a header is, apart from its place. */
+function checkEntries(where, entries, metadata = {}) {
+  const isText = (value) => typeof value === 'string' && !/\p{Surrogate}/u.test(value);
+  if (!isObject(metadata) || !Object.entries(metadata).flat().every(isText))
+    throw new GoldenError(`${where}: expected texts by name as __metadata__, got other data`);
+  const areNumbers = (list) => Array.isArray(list) && list.every((number) => typeof number === 'number');
+  for (const [name, entry] of entries) {
+    const isEntry =
+      isText(name) && isObject(entry) && areNumbers(entry.shape) && areNumbers(entry.data_offsets);
+    if (!isEntry || entry.data_offsets.length !== 2 || Object.keys(entry).length !== 3)
+      throw new GoldenError(`${where} ${name}: expected dtype, shape and two data_offsets, got other data`);
+    if (entry.dtype !== 'F32' && entry.dtype !== 'I32')
+      throw new GoldenError(`${where} ${name}: expected F32 or I32, got ${shown(entry.dtype)}`);
+  }
+}
+
+function byPlace([, { data_offsets: a }], [, { data_offsets: b }]) {
+  return a[0] - b[0] || a[1] - b[1];
 }
 
 /** SHA-256 over `dtype|shape|bytes`. */
@@ -96,4 +165,31 @@ export function namedTensors({ cases }) {
 /** The rule under which a stage is judged: layers.3.keys@54+10 is layers.*.keys. */
 export function ruleName(stage) {
   return stage.split('@')[0].replace(/\.\d+\./, '.*.');
+}
+
+/** All that is wrong with a group whose files are whole. */
+export function faultsOf({ name, manifest, tensors }) {
+  const faults = [];
+  const { cases, stages } = manifest;
+  const ids = new Set(cases.map(({ id }) => id));
+  if (ids.size !== cases.length)
+    faults.push(`cases: expected different case ids, got ${cases.length - ids.size} twice`);
+  for (const { id, expected } of cases) {
+    const unruled = Object.keys(expected).filter((stage) => !Object.hasOwn(stages, ruleName(stage)));
+    faults.push(...unruled.map((stage) => `${id}: expected a rule for stage ${stage}, got none`));
+  }
+  const named = namedTensors(manifest);
+  for (const [key, hash] of named) {
+    const tensor = tensors.get(key);
+    if (tensor === undefined) faults.push(`${key}: expected a tensor, got none`);
+    else if (tensorHash(tensor) !== hash)
+      faults.push(`${key}: expected SHA-256 ${hash}, got ${tensorHash(tensor)}`);
+    else if (!valuesOf(tensor).every(Number.isFinite))
+      faults.push(`${key}: expected finite values, got others`);
+  }
+  const keys = new Set(named.map(([key]) => key));
+  for (const key of tensors.keys()) {
+    if (!keys.has(key)) faults.push(`${key}: expected a case that names it, got none`);
+  }
+  return faults.map((fault) => `${name} ${fault}`);
 }

@@ -2,13 +2,14 @@
 
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { crc32, deflateSync } from 'node:zlib';
 import type { RgbImage } from '../../../src/models/preprocess/rgb-image.ts';
 
-const golden = new URL('../../../golden/preprocess/', import.meta.url);
+const golden = 'golden/preprocess';
 
 export function goldenBytes(file: string): Uint8Array {
-  return new Uint8Array(readFileSync(new URL(file, golden)));
+  return new Uint8Array(readFileSync(join(golden, file)));
 }
 
 export interface GoldenConfig {
@@ -46,7 +47,7 @@ export interface GoldenManifest {
   }[];
 }
 
-export const manifest: GoldenManifest = JSON.parse(readFileSync(new URL('manifest.json', golden), 'utf8'));
+export const manifest: GoldenManifest = JSON.parse(readFileSync(join(golden, 'manifest.json'), 'utf8'));
 
 export function sha256(data: Uint8Array | Float32Array): string {
   return createHash('sha256')

@@ -4,16 +4,27 @@ import { FileError } from '../../../src/tensor/index.ts';
 import { type Draw, drawFor } from './draw.ts';
 import type { Watchdog } from './watchdog.ts';
 
-/** One kind of file, and who reads it. `F` is what is mutated: bytes, or a folder of them. */
-export interface Target<F> {
+/** Several files by their paths; to `cli`, the command with them. */
+export type Folder = Readonly<Record<string, Uint8Array>>;
+/** What is mutated. */
+export type Files = Uint8Array | Folder;
+
+/** One kind of file, and who reads it. (Methods, so that targets of bytes and of folders stand in one list.) */
+export interface Target<F extends Files = Files> {
   readonly name: string;
   /** What a refusal calls the file. */
   readonly file: RegExp;
-  readonly mutate: (draw: Draw) => F;
+  /** The typed error of the reader; FileError where nothing is said. */
+  readonly refusal?: new (
+    message: string,
+  ) => Error;
+  /** Whether each reading is a process of its own, which takes its time and is timed by the reader. */
+  readonly processes?: true;
+  mutate(draw: Draw): F;
   /** Throws a plain Error for a value that breaks a promise. */
-  readonly read: (file: F) => Promise<void>;
+  read(file: F): Promise<void>;
   /** The rule by which the file must be refused, null where it must be taken, undefined where only the reader knows. */
-  readonly broken: (file: F) => string | null | undefined;
+  broken(file: F): string | null | undefined;
 }
 
 export interface Tally {
@@ -23,55 +34,87 @@ export interface Tally {
   readonly failures: string[];
 }
 
-const SLOWEST_MS = 2000;
+/** What went wrong. `kind` is the same for files that find the same fault. */
+export interface Wrong {
+  readonly kind: string;
+  readonly text: string;
+}
+
+export interface Examined {
+  readonly accepted: boolean;
+  readonly ms: number; // of processor time: a busy machine makes no file slow
+  readonly wrong: Wrong | null;
+}
+
+export const SLOWEST_MS = 2000;
+
+/** Reads one file and judges what came of it. */
+export async function examine(target: Target, file: Files): Promise<Examined> {
+  const broken = target.broken(file);
+  const start = process.cpuUsage();
+  const error = await target.read(file).then(
+    () => null,
+    (thrown: unknown) => thrown,
+  );
+  const { user, system } = process.cpuUsage(start);
+  const ms = (user + system) / 1000;
+  const tooSlow = ms > SLOWEST_MS ? { kind: 'hang', text: `took ${ms} ms` } : null;
+  return { accepted: error === null, ms, wrong: whatIsWrong(target, error, broken) ?? tooSlow };
+}
 
 /** Runs `count` mutations, and describes those that go wrong. */
-export async function fuzz<F>(target: Target<F>, seed: number, count: number, dog: Watchdog): Promise<Tally> {
+export async function fuzz(target: Target, seed: number, count: number, dog: Watchdog): Promise<Tally> {
   const tally: Tally = { accepted: 0, refused: 0, slowestMs: 0, failures: [] };
   for (let mutation = 0; mutation < count; mutation++) {
     const label = `${target.name}, mutation ${mutation}, SPEC_SEED=${seed}`;
     dog.at(label);
     const file = target.mutate(drawFor(seed, target.name, mutation));
-    const broken = target.broken(file);
-    const start = performance.now();
-    const error = await target.read(file).then(
-      () => null,
-      (thrown: unknown) => thrown,
-    );
-    const ms = performance.now() - start;
+    const { accepted, ms, wrong } = await examine(target, file);
     tally.slowestMs = Math.max(tally.slowestMs, ms);
-    tally[error === null ? 'accepted' : 'refused']++;
-    const wrong = whatIsWrong(target.file, error, broken) ?? (ms > SLOWEST_MS ? `took ${ms} ms` : null);
-    if (wrong !== null) tally.failures.push(`${label}: ${wrong}\n    ${shown(file)}`);
+    tally[accepted ? 'accepted' : 'refused']++;
+    if (wrong !== null) tally.failures.push(`${label}: ${wrong.text}\n    ${shown(file)}`);
   }
   return tally;
 }
 
-function whatIsWrong(file: RegExp, error: unknown, broken: string | null | undefined): string | null {
+function whatIsWrong(
+  { file, refusal = FileError }: Target,
+  error: unknown,
+  broken: string | null | undefined,
+): Wrong | null {
   if (error === null) {
-    return typeof broken === 'string' ? `expected a refusal (${broken}), got a value` : null;
+    if (typeof broken !== 'string') return null;
+    return { kind: `silent acceptance: ${broken}`, text: `expected a refusal (${broken}), got a value` };
   }
-  if (!(error instanceof FileError)) {
-    return `expected a value or FileError, got ${error instanceof Error ? (error.stack ?? error.message) : error}`;
+  if (!(error instanceof refusal)) {
+    const got = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return { kind: kindOf(error), text: `expected a value or ${refusal.name}, got ${got}` };
   }
-  if (broken === null) return `expected a value, got ${error.message}`;
-  if (!file.test(error.message)) return `expected a message with ${file}, got ${error.message}`;
-  const isTold = /: expected .+, (got|but) .+/s.test(error.message);
-  return isTold ? null : `expected what was expected and what came, got ${error.message}`;
+  const { message } = error;
+  if (broken === null) return { kind: 'refusal of what is valid', text: `expected a value, got ${message}` };
+  if (!file.test(message)) {
+    return { kind: 'a refusal that names no file', text: `expected a message with ${file}, got ${message}` };
+  }
+  const isTold = /: expected .+, (got|but) .+/s.test(message);
+  const text = `expected what was expected and what came, got ${message}`;
+  return isTold ? null : { kind: 'a refusal that does not say what was expected', text };
 }
 
-function shown(file: unknown): string {
+/** An error without what differs from file to file. */
+function kindOf(error: unknown): string {
+  if (!(error instanceof Error)) return `thrown ${typeof error}`;
+  const line = error.message.split('\n', 1)[0] as string;
+  return `${error.name}: ${line.replace(/"[^"]*"|'[^']*'|\d+/g, '#').slice(0, 80)}`;
+}
+
+function shown(file: Files): string {
   const text =
     file instanceof Uint8Array
       ? textOf(file)
-      : Object.entries(file as object)
-          .map(entryText)
+      : Object.entries(file)
+          .map(([name, content]) => `${name} ${textOf(content)}`)
           .join('  ');
   return text.length > 1500 ? `${text.slice(0, 1500)}... (${text.length})` : text;
-}
-
-function entryText([name, content]: [string, unknown]): string {
-  return `${name} ${content instanceof Uint8Array ? textOf(content) : JSON.stringify(content)}`;
 }
 
 function textOf(bytes: Uint8Array): string {

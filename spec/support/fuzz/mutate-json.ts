@@ -25,6 +25,30 @@ export function spelled(tree: Tree): string {
   return `{${tree.members.map(([key, value]) => `${key}:${spelled(value)}`).join(',')}}`;
 }
 
+/** The tree of a text, keys that stand twice and strange spellings kept; null where it is not made of one tree. */
+export function parseTree(text: string): Tree | null {
+  const tokens = text.match(token) ?? [];
+  let at = 0;
+  const parse = (levels: number): Tree | null => {
+    const first = tokens[at++];
+    if (first === undefined || levels > 500 || '}],:'.includes(first)) return null;
+    if (first !== '{' && first !== '[') return first;
+    const members: Member[] = [];
+    for (const end = first === '{' ? '}' : ']'; tokens[at] !== end; ) {
+      if (members.length > 0 && tokens[at++] !== ',') return null;
+      const key = first === '{' ? (tokens[at++] ?? '') : '';
+      if (first === '{' && tokens[at++] !== ':') return null;
+      const value = parse(levels + 1);
+      if (value === null) return null;
+      members.push([key, value]);
+    }
+    at++;
+    return first === '{' ? { members } : members.map(([, value]) => value);
+  };
+  const tree = parse(0);
+  return at === tokens.length ? tree : null;
+}
+
 const numbers: readonly string[] = [
   ...[
     '0',

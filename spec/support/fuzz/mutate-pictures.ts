@@ -4,12 +4,16 @@ import { crc32, deflateSync, inflateSync } from 'node:zlib';
 import type { Draw } from './draw.ts';
 import { joinBytes, mutateBytes } from './mutate-bytes.ts';
 
-interface Chunk {
+export interface Chunk {
   readonly type: Uint8Array; // four letters
   readonly data: Uint8Array;
 }
 
-function chunksOf(file: Uint8Array): Chunk[] {
+export function isPng(file: Uint8Array): boolean {
+  return file.length > 8 && String.fromCharCode(...file.subarray(0, 8)) === '\x89PNG\r\n\x1a\n';
+}
+
+export function pngChunks(file: Uint8Array): Chunk[] {
   const view = new DataView(file.buffer, file.byteOffset, file.length);
   const chunks: Chunk[] = [];
   for (let at = 8; at + 12 <= file.length; ) {
@@ -24,7 +28,7 @@ function u32(value: number): number[] {
   return [value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255];
 }
 
-function pngOf(signature: Uint8Array, chunks: readonly Chunk[]): Uint8Array {
+export function pngOf(signature: Uint8Array, chunks: readonly Chunk[]): Uint8Array {
   const parts = chunks.flatMap(({ type, data }) => {
     const body = joinBytes(type, data);
     return [u32(data.length), body, u32(crc32(body))];
@@ -36,7 +40,7 @@ const letters = ['IHDR', 'PLTE', 'IDAT', 'IEND', 'tRNS', 'eXIf', 'teXt', 'ABCD',
 
 export function mutatePng(draw: Draw, file: Uint8Array): Uint8Array {
   if (draw.oneIn(4)) return mutateBytes(draw, file);
-  const chunks = chunksOf(file);
+  const chunks = pngChunks(file);
   const at = draw.below(chunks.length);
   const { type, data } = chunks[at] as Chunk;
   const named = (name: string): Uint8Array => new TextEncoder().encode(name);
@@ -85,8 +89,8 @@ function withLines(draw: Draw, chunks: readonly Chunk[]): readonly Chunk[] {
     .toSpliced(first, 0, { type: Uint8Array.of(73, 68, 65, 84), data });
 }
 
-export function mutateJpeg(draw: Draw, file: Uint8Array): Uint8Array {
-  if (draw.oneIn(2)) return mutateBytes(draw, file);
+/** The start of the image, each segment up to the first scan, and that with all behind it. */
+export function jpegSegments(file: Uint8Array): Uint8Array[] {
   const segments: Uint8Array[] = [file.slice(0, 2)];
   let at = 2;
   while (file[at] === 0xff && file[at + 1] !== 0xda && at < file.length) {
@@ -94,7 +98,13 @@ export function mutateJpeg(draw: Draw, file: Uint8Array): Uint8Array {
     segments.push(file.slice(at, end));
     at = end;
   }
-  segments.push(file.slice(at)); // the first scan and all behind it
+  segments.push(file.slice(at));
+  return segments;
+}
+
+export function mutateJpeg(draw: Draw, file: Uint8Array): Uint8Array {
+  if (draw.oneIn(2)) return mutateBytes(draw, file);
+  const segments = jpegSegments(file);
   const i = draw.below(segments.length);
   const segment = segments[i] as Uint8Array;
   switch (draw.below(5)) {

@@ -3,13 +3,14 @@
 import { crc32, inflateSync } from 'node:zlib';
 import { decodeImage } from '../../../src/models/index.ts';
 import { goldenBytes } from '../../models/preprocess/picture-files.ts';
+import { brokenJpegRule } from '../../oracle/jpeg-rules.ts';
 import { brokenPngRule, type Inflate } from '../../oracle/png-rules.ts';
 import type { Draw } from './draw.ts';
 import type { Target } from './judge.ts';
 import { mutateJpeg, mutatePng } from './mutate-pictures.ts';
 import { keepsPicture } from './promises.ts';
 
-const inflate: Inflate = (bytes) => {
+export const inflate: Inflate = (bytes) => {
   try {
     const { buffer, engine } = inflateSync(bytes, { info: true }) as unknown as {
       readonly buffer: Uint8Array;
@@ -54,17 +55,16 @@ const jpegs = [
   '420-progressive',
   'restart-intervals',
 ];
-export const pictures: readonly Target<Uint8Array>[] = [
-  pictureTarget(
-    'a.png',
-    pngs.map((name) => `${name}.png`),
-    mutatePng,
-    (bytes) => brokenPngRule(bytes, crc32, inflate),
-  ),
-  pictureTarget(
-    'a.jpg',
-    jpegs.map((name) => `${name}.jpg`),
-    mutateJpeg,
-    () => undefined,
-  ),
-];
+
+export const png: Target<Uint8Array> = pictureTarget(
+  'a.png',
+  pngs.map((name) => `${name}.png`),
+  mutatePng,
+  (bytes) => brokenPngRule(bytes, crc32, inflate),
+);
+export const jpeg: Target<Uint8Array> = pictureTarget(
+  'a.jpg',
+  jpegs.map((name) => `${name}.jpg`),
+  mutateJpeg,
+  brokenJpegRule,
+);

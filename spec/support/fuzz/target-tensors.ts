@@ -1,6 +1,6 @@
 // Safetensors files, inputs of VisionZip, and shards with an index, under tampering. SPEC T-1.3.
 
-import { expect } from 'vitest';
+import { deepStrictEqual, ok, strictEqual } from 'node:assert';
 import { readSafetensorsHeader } from '../../../src/models/checkpoint/safetensors.ts';
 import { openCheckpoint } from '../../../src/models/index.ts';
 import { readZipTensors } from '../../../src/visionzip/index.ts';
@@ -8,7 +8,7 @@ import { memoryFile, memoryFiles } from '../../models/checkpoint/memory-files.ts
 import { judgeSafetensors, type TensorPlace } from '../../oracle/safetensors-rules.ts';
 import { brokenIndexRule } from '../../oracle/shard-index-rules.ts';
 import { brokenZipTensorsRule } from '../../oracle/zip-tensors-rules.ts';
-import type { Target } from './judge.ts';
+import type { Folder, Target } from './judge.ts';
 import { mutateJson, spelled, treeOf } from './mutate-json.ts';
 import { mutateSafetensors, safetensorsParts } from './mutate-safetensors.ts';
 import * as valid from './valid-files.ts';
@@ -20,7 +20,7 @@ const openSafetensors = async (bytes: Uint8Array): Promise<void> => {
     name,
     { dtype, shape, begin, end },
   ]);
-  expect(new Map(places)).toEqual(tensors);
+  deepStrictEqual(new Map(places), tensors);
 };
 
 const tensorsParts = safetensorsParts(valid.tensorsFile);
@@ -43,22 +43,22 @@ export const zipTensors: Target<Uint8Array> = {
     draw.oneIn(4) ? valid.drawnZipInput(draw) : mutateSafetensors(draw, draw.pick(zipParts)),
   async read(bytes) {
     const { hiddenStates } = await readZipTensors(memoryFile('tensors.safetensors', bytes));
-    expect(hiddenStates.data.every(Number.isFinite)).toBe(true);
+    ok(hiddenStates.data.every(Number.isFinite), 'finite hiddenStates');
   },
   broken: brokenZipTensorsRule,
 };
 
-const openIndex = async (files: Readonly<Record<string, Uint8Array>>): Promise<void> => {
+const openIndex = async (files: Folder): Promise<void> => {
   const folder = memoryFiles(files);
-  const checkpoint = await openCheckpoint(folder).finally(() => expect(folder.openCount()).toBeLessThan(9));
+  const checkpoint = await openCheckpoint(folder).finally(() => ok(folder.openCount() < 9, 'few open files'));
   await checkpoint.close();
-  expect(folder.openCount()).toBe(0);
+  strictEqual(folder.openCount(), 0, 'no open file');
 };
 const indexName = 'model.safetensors.index.json';
 const indexTree = treeOf(valid.shardIndex);
 const shardName = '2.safetensors';
 const shardParts = safetensorsParts(valid.shardFiles[shardName] as Uint8Array);
-export const index: Target<Readonly<Record<string, Uint8Array>>> = {
+export const index: Target<Folder> = {
   name: indexName,
   file: /^(memory\/model\.safetensors\.index\.json|(memory\/)?[\w.-]+\.safetensors)/,
   mutate: (draw) =>
