@@ -44,7 +44,7 @@ try {
 
 async function ask(...args) {
   const started = performance.now();
-  const picture = join(root, 'golden/tiny-llava/scene-2.png');
+  const picture = join(root, 'golden/tiny-llava/demo-1.jpg');
   const command = [join(root, 'dist/cli.js'), 'ask', picture, 'What is this?', '--model', folder, ...args];
   const child = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder });
   const output = { stdout: '', stderr: '' };

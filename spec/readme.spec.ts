@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { caseQuestion } from './support/embedded-cases.ts';
 
 const example = /```js\n([\s\S]*?)```/.exec(readFileSync('README.md', 'utf8'))?.[1] ?? '';
 
@@ -17,7 +18,7 @@ test('VZ-4.1 the README example is at most 15 lines and answers', async () => {
   ).toBeLessThanOrEqual(15);
   const run = promisify(execFile);
   const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', example]);
-  expect(stdout).toBe('A yellow circle');
+  expect(stdout).toBe(caseQuestion('scene-2.png', 'color').answers['64']?.text);
 });
 
 test('T-1.1 every file that the README and the docs link to is there', () => {

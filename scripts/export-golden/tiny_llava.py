@@ -29,41 +29,21 @@ TOKEN_ROWS = (0, 1, 31, 53, 54, 63)
 LAYERS_OF = ("scene-0", "scene-2", "scene-3")  # of whose first question the decoder's layers are stored
 WHOLE = ("scene-0", "54+10")  # whole tensors instead of rows
 
-# Which of the questions of cases.json.
+# Which of the questions of cases.json, by type.
 QUESTIONS = {
-    "scene-0": ("What is in the left?", "How many red objects are there?", "Describe the image."),
-    "scene-1": ("What color is the ring?", "Where is the blue ring?", "Is there a blue ring?"),
-    "scene-2": ("Where is the yellow circle?", "What is the shape of the yellow object?", "How many objects are there?"),
-    "scene-3": ("What do you see in the top?", "Where is the blue circle?", "What is in the image?"),
-    "scene-4": ("How many objects are in the image?", "Where is the purple cross?", "Is there a green circle?"),
-    "scene-5": ("What is the color of the ring?", "What do you see in the top right?", "How many objects are there?"),
+    "scene-0": ("what", "ncolor", "caption"),
+    "scene-1": ("color", "where", "yesno"),
+    "scene-2": ("where", "shape", "count"),
+    "scene-3": ("what", "where", "caption"),
+    "scene-4": ("count", "where", "yesno"),
+    "scene-5": ("color", "what", "count"),
 }
 # Conversations: picture, budgets, template, and three questions.
 CHATS = (
-    (
-        "scene-0",
-        (ALL, "54+10"),
-        "hf",
-        ("What is in the left?", "How many red objects are there?", "Describe the image."),
-    ),
-    (
-        "scene-1",
-        (ALL, "108+20"),
-        "hf",
-        ("What color is the ring?", "Where is the blue ring?", "Is there a blue ring?"),
-    ),
-    (
-        "scene-3",
-        ("162+30", "54+10"),
-        "hf",
-        ("What shape is the white object?", "What do you see in the top?", "How many objects are there?"),
-    ),
-    (
-        "scene-5",
-        (ALL, "54+10"),
-        "vicuna_v1",
-        ("What is the shape of the white object?", "Where is the white ring?", "Is there a white ring?"),
-    ),
+    ("scene-0", (ALL, "54+10"), "hf", ("what", "ncolor", "caption")),
+    ("scene-1", (ALL, "108+20"), "hf", ("color", "where", "yesno")),
+    ("scene-3", ("162+30", "54+10"), "hf", ("shape", "what", "count")),
+    ("scene-5", (ALL, "54+10"), "vicuna_v1", ("shape", "where", "yesno")),
 )
 
 CLIP_FIELDS = tuple(clip_towers.config(1, 1, 1, 1, 1, 1))
@@ -181,14 +161,14 @@ def start_of(model, token_ids, pixels, dtype):
     return model.prepare_inputs_labels_for_multimodal(ids, None, None, None, None, images)[4]
 
 
-def generate(model, token_ids, pixels, dtype):
-    """The ids of the authors' generate(), EOS included, at most STEPS."""
+def generate(model, token_ids, pixels, dtype, steps=STEPS):
+    """The ids of the authors' generate(), EOS included."""
     with default_dtype(dtype), torch.no_grad():
         ids = model.generate(
             torch.tensor([token_ids]),
             images=torch.tensor(pixels, dtype=dtype),
             do_sample=False,
-            max_new_tokens=STEPS,
+            max_new_tokens=steps,
             pad_token_id=model.config.pad_token_id,
             use_cache=True,
         )[0].tolist()
@@ -274,6 +254,13 @@ def shorten(stages, rows):
 
 def copied(stages, names):
     return {name: stages[name] for name in names}
+
+
+def questions_about(name, kinds):
+    """The questions of some types about a picture, from cases.json."""
+    cases = json.loads((MODEL / "cases.json").read_text())["cases"]
+    asked = next(case["questions"] for case in cases if case["image"].startswith(f"{name}."))
+    return tuple(next(one["question"] for one in asked if one["type"] == kind) for kind in kinds)
 
 
 class Pictures:
@@ -363,7 +350,7 @@ def add_picture(group, pictures, name):
 
 def add_question(group, pictures, name, number, budget):
     _, pixels = pictures.pixels(name)
-    question = QUESTIONS[name][number]
+    question = questions_about(name, QUESTIONS[name])[number]
     token_ids = prompt_ids(pictures.tokenizer, "hf", [question], [])
     before, after = sides(token_ids)
     runs, chosen = {}, None
@@ -446,6 +433,6 @@ def embedded(authors):
                 add_question(group, pictures, name, number, budget)
     for name, budgets, template, questions in CHATS:
         for budget in budgets:
-            add_chat(group, pictures, name, budget, template, questions)
+            add_chat(group, pictures, name, budget, template, questions_about(name, questions))
     unpatch()
     return group

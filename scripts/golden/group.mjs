@@ -46,7 +46,9 @@ export function groupOf(name, manifestBytes, tensorBytes) {
 
 /** A text; nothing else, which may be too deep to be written. */
 function shown(value) {
-  return typeof value === 'string' ? JSON.stringify(value) : `a value that is ${value === null ? 'null' : typeof value}`;
+  return typeof value === 'string'
+    ? JSON.stringify(value)
+    : `a value that is ${value === null ? 'null' : typeof value}`;
 }
 
 function isObject(value) {

@@ -5,10 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Turn } from '../../src/models/index.ts';
+import { goldenChat } from '../support/embedded-cases.ts';
 import { runCommand, startCommand } from './run-command.ts';
 
 const model = 'golden/tiny-llava';
 const picture = join(model, 'scene-0.png');
+const { questions, answers } = goldenChat('scene-0-chat-hf-54+10');
+const [first, second] = questions as [string, string];
 
 let folder: string;
 
@@ -28,13 +31,8 @@ function saved(name: string): { turns: Turn[] } & Record<string, unknown> {
 describe('chat', () => {
   it('M-8.5 answers a line with a line, and prints no prompt where nobody types', async () => {
     const path = join(folder, 'two words.json');
-    const { code, stdout } = await chat([
-      'What is in the left?',
-      '',
-      'How many red objects are there?',
-      `/save ${path}`,
-    ]);
-    expect([code, stdout]).toEqual([0, `A red circle\nTwo\n${path}: 2 turns\n`]);
+    const { code, stdout } = await chat([first, '', second, `/save ${path}`]);
+    expect([code, stdout]).toEqual([0, `${answers[0]}\n${answers[1]}\n${path}: 2 turns\n`]);
     expect(saved('two words.json')).toMatchObject({
       image: picture,
       visualTokens: 64,
@@ -43,8 +41,8 @@ describe('chat', () => {
       sampling: null,
       maxNewTokens: 64,
       turns: [
-        { question: 'What is in the left?', answer: 'A red circle', ended: 'eos' },
-        { question: 'How many red objects are there?', answer: 'Two', tokenIds: [398], ended: 'eos' },
+        { question: first, answer: answers[0], ended: 'eos' },
+        { question: second, answer: answers[1], ended: 'eos' },
       ],
     });
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
@@ -53,7 +51,7 @@ describe('chat', () => {
   it('M-8.8 /budget zips anew and keeps the conversation, /kept shows the patches, /quit ends', async () => {
     const path = join(folder, 'other.json');
     const { code, stdout } = await chat([
-      'What is in the left?',
+      first,
       '/budget',
       '/kept',
       '/budget 7 + 3',
@@ -68,7 +66,7 @@ describe('chat', () => {
     ]);
     expect(code).toBe(0);
     const lines = stdout.split('\n');
-    expect(lines.slice(0, 2)).toEqual(['A red circle', '64 = 54 + 10']);
+    expect(lines.slice(0, 2)).toEqual([answers[0], '64 = 54 + 10']);
     const grid = (from: number): string => lines.slice(from, from + 24).join(' ');
     const count = (cells: string, mark: string): number =>
       cells.split(' ').filter((cell) => cell === mark).length;
@@ -80,7 +78,7 @@ describe('chat', () => {
     expect(saved('other.json')).toMatchObject({
       visualTokens: 576,
       dominant: null,
-      turns: [{ answer: 'A red circle' }, { question: 'Describe the image.' }],
+      turns: [{ answer: answers[0] }, { question: 'Describe the image.' }],
     });
     expect(stdout).toContain('/save FILE');
     expect(stdout).not.toContain('never asked');
@@ -102,9 +100,9 @@ describe('chat', () => {
         /conversation: expected at most 2048 positions, picture, turns and next answer together, got 2\d+/,
       ],
     ] as const;
-    const lines = [...failing.map(([line]) => line), '/budget 64', 'What is in the left?'];
+    const lines = [...failing.map(([line]) => line), '/budget 64', first];
     const { code, stdout, stderr } = await chat(lines, '--no-zip', '--max-new-tokens', '1500');
-    expect([code, stdout]).toEqual([2, '64 = 54 + 10, with the conversation so far\nA red circle\n']);
+    expect([code, stdout]).toEqual([2, `64 = 54 + 10, with the conversation so far\n${answers[0]}\n`]);
     const messages = stderr.split('\n').filter((line) => line.startsWith('visionzip: '));
     expect(messages).toHaveLength(failing.length);
     for (const [i, [, message]] of failing.entries()) expect(messages[i]).toMatch(message);
@@ -129,12 +127,12 @@ describe('chat', () => {
 
   it('M-8.7 a Ctrl-C where no answer is being given ends the process by the signal', async () => {
     const { child, ended } = startCommand(['chat', picture]);
-    child.stdin.write('What is in the left?\n');
+    child.stdin.write(`${first}\n`);
     child.stdout.on('data', (text: string) => {
       if (text.endsWith('\n')) setTimeout(() => child.kill('SIGINT'), 100);
     });
     const { code, signal, stdout, stderr } = await ended;
-    expect([code, signal, stdout]).toEqual([null, 'SIGINT', 'A red circle\n']);
+    expect([code, signal, stdout]).toEqual([null, 'SIGINT', `${answers[0]}\n`]);
     expect(stderr).not.toContain('visionzip:');
   });
 

@@ -25,8 +25,13 @@ describe('eval', () => {
     expect(Object.keys(adapter)).toEqual(['vendor', 'device', 'description', 'software']);
     expect(
       rows.map(({ method, visualTokens }: Record<string, unknown>) => `${method} ${visualTokens}`),
-    ).toEqual(['vanilla 576', 'visionzip 64', 'cls-top-k 64', 'random 64', 'uniform 64']);
-    for (const { byType, all } of rows) {
+    ).toEqual([
+      'vanilla 576',
+      ...['visionzip', 'visionzip-paper', 'cls-top-k', 'random', 'uniform'].map((name) => `${name} 64`),
+    ]);
+    expect(rows[0].ofVanilla).toEqual({ ratio: 1, low: 1, high: 1 });
+    for (const { byType, all, ofVanilla } of rows) {
+      expect(ofVanilla?.ratio ?? 0).toBe(all.correct / rows[0].all.correct);
       expect(Object.keys(byType)).toEqual([
         'color',
         'shape',

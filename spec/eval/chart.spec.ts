@@ -6,13 +6,14 @@ import type { EvaluationRow, Method, Tally } from '../../src/eval/run.ts';
 function row(method: Method, visualTokens: number, correct: number, total = 560): EvaluationRow {
   const none: Tally = { correct: 0, total: 0 };
   const byType = Object.fromEntries(questionTypes.map((type) => [type, none])) as Record<QuestionType, Tally>;
-  return { method, visualTokens, byType, all: { correct, total } };
+  return { method, visualTokens, byType, all: { correct, total }, bothRight: Math.min(correct, 300) };
 }
 
 const rows = [
   row('vanilla', 576, 448),
   ...[64, 128, 192].flatMap((count) => [
     row('visionzip', count, 300 + count / 2),
+    row('visionzip-paper', count, 295 + count / 2),
     row('cls-top-k', count, 290 + count / 2),
     row('random', count, 320 + count / 2),
     row('uniform', count, 320 + count / 2),
@@ -70,7 +71,7 @@ describe('E-1 the chart', () => {
     const all = elements(svg);
     expect(all[0]).toMatchObject({ name: 'svg', attributes: { xmlns: 'http://www.w3.org/2000/svg' } });
     expect(svg).toContain('560 questions &lt;&amp;>');
-    for (const method of ['vanilla', 'visionzip', 'cls-top-k', 'random', 'uniform']) {
+    for (const method of ['vanilla', 'visionzip', 'visionzip-paper', 'cls-top-k', 'random', 'uniform']) {
       expect(all.filter(({ name, attributes }) => name === 'g' && attributes.class === method)).toHaveLength(
         1,
       );

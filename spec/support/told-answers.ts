@@ -35,7 +35,8 @@ interface ToldAnswer {
   readonly cutMargin?: number; // relative
 }
 
-interface ToldQuestion {
+export interface ToldQuestion {
+  readonly type: string;
   readonly question: string;
   readonly answers: Readonly<Record<string, ToldAnswer>>; // by number of visual tokens
 }

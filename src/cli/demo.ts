@@ -14,7 +14,7 @@ import { attentionKept, writeZip } from './zip.ts';
 
 const QUESTIONS = [
   'What is in the bottom right?',
-  'What is the shape of the yellow object?',
+  'What is the shape of the blue object?',
   'How many objects are there?',
 ];
 const MODE = 'pad';

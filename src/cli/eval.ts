@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { accuracyChart } from '../eval/chart.ts';
 import { type QuestionType, questionTypes } from '../eval/questions.ts';
 import { type Evaluation, type EvaluationRow, evaluate, type Tally, VANILLA_TOKENS } from '../eval/run.ts';
-import { wilsonInterval } from '../eval/statistics.ts';
+import { type Interval, ratioInterval, wilsonInterval } from '../eval/statistics.ts';
 import { chosenBudgets, wholeNumber } from './budget-options.ts';
 import { type AdapterRecord, adapterLine, adapterRecord } from './labels.ts';
 import { openModel } from './model.ts';
@@ -100,11 +100,12 @@ function asJson({ rows, questions, seed, isWhole, seconds, adapter, chart }: Fin
     questions,
     seed,
     partial: !isWhole,
-    rows: rows.map(({ method, visualTokens, byType, all }) => ({
+    rows: rows.map(({ method, visualTokens, byType, all, bothRight }) => ({
       method,
       visualTokens,
       byType: Object.fromEntries(questionTypes.map((type) => [type, jsonTally(byType[type])])),
       all: jsonTally(all),
+      ofVanilla: ofVanilla(all, vanillaOf(rows), bothRight),
     })),
     chart,
     seconds,
@@ -114,7 +115,7 @@ function asJson({ rows, questions, seed, isWhole, seconds, adapter, chart }: Fin
 }
 
 const COLUMN = 9;
-const FIRST_COLUMNS = 18;
+const FIRST_COLUMNS = 24;
 
 const headings: Readonly<Record<QuestionType, string>> = {
   color: 'color',
@@ -130,7 +131,6 @@ const headings: Readonly<Record<QuestionType, string>> = {
 /** Two lines for each method: shares, and the 95 % intervals below them. */
 function asTable({ rows, questions, seed, isWhole, seconds, adapterLine: adapter, chart }: Finished): string {
   const cells = (parts: readonly string[]): string => parts.map((part) => part.padStart(COLUMN)).join('');
-  const vanilla = rows.find(({ method }) => method === 'vanilla')?.all;
   const lines = [
     `${questions} generated questions, seed ${seed}, on ${adapter}`,
     ...(isWhole ? [] : ['PARTIAL: stopped before the end; what is below is what was counted until then.']),
@@ -138,16 +138,20 @@ function asTable({ rows, questions, seed, isWhole, seconds, adapterLine: adapter
     `${'tokens  method'.padEnd(FIRST_COLUMNS)}${cells([...questionTypes.map((type) => headings[type]), 'all', 'of 576'])}`,
   ];
   let before = 0;
-  for (const { method, visualTokens, byType, all } of rows) {
+  for (const { method, visualTokens, byType, all, bothRight } of rows) {
     if (before !== visualTokens) lines.push('');
     before = visualTokens;
     const tallies = [...questionTypes.map((type) => byType[type]), all];
     const name = `${String(visualTokens).padStart(6)}  ${method}`.padEnd(FIRST_COLUMNS);
-    lines.push(`${name}${cells([...tallies.map(share), ofVanilla(all, vanilla)])}`);
-    lines.push(`${''.padEnd(FIRST_COLUMNS)}${cells(tallies.map(interval))}`);
+    const ratio = ofVanilla(all, vanillaOf(rows), bothRight);
+    lines.push(
+      `${name}${cells([...tallies.map(share), ratio === null ? '-' : `${percent(ratio.ratio)} %`])}`,
+    );
+    const ends = ratio === null || method === 'vanilla' ? '' : `${percent(ratio.low)}-${percent(ratio.high)}`;
+    lines.push(`${''.padEnd(FIRST_COLUMNS)}${cells([...tallies.map(interval), ends])}`.trimEnd());
   }
   const asked = rows[0]?.all.total ?? 0;
-  lines.push('', `Below each share its 95 % interval (Wilson). ${asked} questions asked at 576 tokens.`);
+  lines.push('', `Below each share its 95 % interval. ${asked} questions asked at 576 tokens.`);
   lines.push(`${seconds.toFixed(0)} s. The chart: ${chart}`, '');
   return lines.join('\n');
 }
@@ -162,9 +166,24 @@ function interval({ correct, total }: Tally): string {
   return `${hundredths(low)}-${hundredths(high)}`;
 }
 
-function ofVanilla(all: Tally, vanilla: Tally | undefined): string {
-  if (all.total === 0 || vanilla === undefined || vanilla.correct === 0) return '-';
-  return `${Math.round((100 * all.correct * vanilla.total) / (all.total * vanilla.correct))} %`;
+function vanillaOf(rows: readonly EvaluationRow[]): Tally | undefined {
+  return rows.find(({ method }) => method === 'vanilla')?.all;
+}
+
+/** The right answers as a share of those of all patches; null until the same questions have been asked of both. */
+function ofVanilla(
+  all: Tally,
+  vanilla: Tally | undefined,
+  bothRight: number,
+): ({ readonly ratio: number } & Interval) | null {
+  if (vanilla === undefined || all.total !== vanilla.total || all.correct === 0 || vanilla.correct === 0) {
+    return null;
+  }
+  return { ratio: all.correct / vanilla.correct, ...ratioInterval(all.correct, vanilla.correct, bothRight) };
+}
+
+function percent(share: number): string {
+  return (100 * share).toFixed(0);
 }
 
 /** `.07`, `1.0`: as the paper's tables print shares, in three characters. */

@@ -28,7 +28,7 @@ export function embeddedModel(): string {
 
 /** The picture that comes with it. */
 export function demoPicture(): string {
-  return join(embeddedModel(), 'scene-2.png');
+  return join(embeddedModel(), 'demo-1.jpg');
 }
 
 export interface ModelOptions {

@@ -19,7 +19,7 @@ import { seededRandom } from './random.ts';
 import { drawScene, renderScene, type Scene } from './scenes.ts';
 import { answerTogether, type PictureQuestion, readPictures } from './shared-prefix.ts';
 
-export const methods = ['vanilla', 'visionzip', 'cls-top-k', 'random', 'uniform'] as const;
+export const methods = ['vanilla', 'visionzip', 'visionzip-paper', 'cls-top-k', 'random', 'uniform'] as const;
 export type Method = (typeof methods)[number];
 
 export const VANILLA_TOKENS = 576;
@@ -45,6 +45,8 @@ export interface EvaluationRow {
   readonly visualTokens: number;
   readonly byType: Readonly<Record<QuestionType, Tally>>;
   readonly all: Tally;
+  /** How many answers are right here and of all patches, too. */
+  readonly bothRight: number;
 }
 
 export interface Evaluation {
@@ -109,9 +111,15 @@ export async function* evaluate(
         scenes.push({ ...scene, encoding: await encodeScene(llava, scene, seed) });
         yield progress();
       }
+      const rightOfAll = new Set<Question>(); // all patches come first
       for (const visualTokens of counts) {
         for await (const outcomes of answerScenes(llava, scenes, visualTokens, seed)) {
-          rows = rows.map((row) => (row.visualTokens === visualTokens ? counted(row, outcomes) : row));
+          for (const { method, question, isRight } of outcomes) {
+            if (method === 'vanilla' && isRight) rightOfAll.add(question);
+          }
+          rows = rows.map((row) =>
+            row.visualTokens === visualTokens ? counted(row, outcomes, rightOfAll) : row,
+          );
           yield progress();
         }
       }
@@ -150,6 +158,11 @@ function reduce(
       return patchTokens(encoding);
     case 'visionzip':
       return visionZip(encoding, paperBudgets.get(visualTokens) as Budget).tokens;
+    case 'visionzip-paper':
+      return visionZip(encoding, {
+        ...(paperBudgets.get(visualTokens) as Budget),
+        merge: 'paper-average',
+      }).tokens;
     case 'cls-top-k':
       return clsTopK(encoding, visualTokens);
     case 'random':
@@ -163,7 +176,7 @@ function reduce(
 
 interface Outcome {
   readonly method: Method;
-  readonly type: QuestionType;
+  readonly question: Question;
   readonly isRight: boolean;
 }
 
@@ -177,7 +190,7 @@ async function* answerScenes(
   const pictures = methodsAt(visualTokens).flatMap((method) => scenes.map((scene) => ({ method, scene })));
   const asked = pictures.flatMap(({ method, scene }, picture) =>
     scene.questions.map((question) => ({
-      ...question,
+      question,
       method,
       picture,
       ...encodeQuestion(llava.tokenizer, question.text),
@@ -197,12 +210,12 @@ async function* answerScenes(
       const text = (tokenIds: readonly number[]): string => llava.tokenizer.decode(tokenIds).trim();
       const answers = await answerTogether(llava, cache, batch, {
         maxNewTokens: MAX_NEW_TOKENS,
-        goesOn: (q, tokenIds) => batch[q]?.answer.startsWith(text(tokenIds)) === true, // can still be right
+        goesOn: (q, tokenIds) => batch[q]?.question.answer.startsWith(text(tokenIds)) === true, // can still be right
       });
-      yield batch.map(({ method, type, answer }, q) => ({
+      yield batch.map(({ method, question }, q) => ({
         method,
-        type,
-        isRight: text(answers[q] as number[]) === answer,
+        question,
+        isRight: text(answers[q] as number[]) === question.answer,
       }));
     }
   } finally {
@@ -211,10 +224,10 @@ async function* answerScenes(
 }
 
 /** Questions that can run side by side: of the same number of ids, and captions, whose answers are long, by themselves. */
-function batches<Q extends PictureQuestion & { readonly type: QuestionType }>(asked: readonly Q[]): Q[][] {
+function batches<Q extends PictureQuestion & { readonly question: Question }>(asked: readonly Q[]): Q[][] {
   const groups = new Map<string, Q[]>();
   for (const one of asked) {
-    const key = `${one.type === 'caption'} ${one.after.length}`;
+    const key = `${one.question.type === 'caption'} ${one.after.length}`;
     groups.set(key, [...(groups.get(key) ?? []), one]);
   }
   return [...groups.values()].flatMap((group) =>
@@ -227,10 +240,14 @@ function batches<Q extends PictureQuestion & { readonly type: QuestionType }>(as
 function emptyRow(method: Method, visualTokens: number): EvaluationRow {
   const none: Tally = { correct: 0, total: 0 };
   const byType = Object.fromEntries(questionTypes.map((type) => [type, none])) as EvaluationRow['byType'];
-  return { method, visualTokens, byType, all: none };
+  return { method, visualTokens, byType, all: none, bothRight: 0 };
 }
 
-function counted(row: EvaluationRow, outcomes: readonly Outcome[]): EvaluationRow {
+function counted(
+  row: EvaluationRow,
+  outcomes: readonly Outcome[],
+  rightOfAll: ReadonlySet<Question>,
+): EvaluationRow {
   const tally = (before: Tally, more: readonly Outcome[]): Tally => ({
     correct: before.correct + more.filter(({ isRight }) => isRight).length,
     total: before.total + more.length,
@@ -241,11 +258,12 @@ function counted(row: EvaluationRow, outcomes: readonly Outcome[]): EvaluationRo
       type,
       tally(
         row.byType[type],
-        own.filter((outcome) => outcome.type === type),
+        own.filter(({ question }) => question.type === type),
       ),
     ]),
   ) as EvaluationRow['byType'];
-  return { ...row, byType, all: tally(row.all, own) };
+  const both = own.filter(({ question, isRight }) => isRight && rightOfAll.has(question)).length;
+  return { ...row, byType, all: tally(row.all, own), bothRight: row.bothRight + both };
 }
 
 function checkOptions({ budgets, questionCount, seed }: EvaluationOptions): void {

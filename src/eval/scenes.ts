@@ -1,5 +1,7 @@
-// The generated scenes that the embedded model was made for: coloured shapes on a muted gradient. SPEC E-1.2, E-1.3.
+// The generated scenes that the embedded model was made for: coloured shapes on a woven ground. SPEC E-1.2, E-1.3.
+// scripts/train-tiny-llava/scenes.py draws the same kind for training, from another stream of random numbers.
 //
+//     ground   = gradient + Σ₃ strength · wave(place · frequency + phase)      wave(t) = 4 q (1 − |q|),  q = 2 (t − ⌊t⌋) − 1
 //     coverage = clip(1/2 − d · radius, 0, 1)      d: signed distance to the outline, in radii, at the pixel's centre
 //     circle    √(x² + y²) − 1                     ring   |√(x² + y²) − 0.78| − 0.22
 //     square    max(|x|, |y|) − 0.85               cross  min(max(|x| − 0.32, |y| − 1), max(|y| − 0.32, |x| − 1))
@@ -12,6 +14,7 @@ import { below, nearlyNormal, pick, type Random, sample, uniform } from './rando
 
 export const SCENE_SIZE = 336;
 const CELL = 112;
+const JITTER = 24;
 
 export const shapes = ['circle', 'square', 'triangle', 'cross', 'ring'] as const;
 export type Shape = (typeof shapes)[number];
@@ -54,11 +57,20 @@ export interface SceneObject {
 
 export interface Scene {
   readonly objects: readonly SceneObject[]; // by cell, no two in one
-  readonly background: {
-    readonly from: Rgb;
-    readonly to: Rgb;
-    readonly direction: readonly [x: number, y: number]; // of length 1
-  };
+  readonly background: Background;
+}
+
+export interface Background {
+  readonly from: Rgb;
+  readonly to: Rgb;
+  readonly direction: readonly [x: number, y: number]; // of length 1
+  readonly waves: readonly Wave[]; //                     three
+}
+
+export interface Wave {
+  readonly frequency: readonly [x: number, y: number]; // periods a pixel
+  readonly phase: number; //                              periods
+  readonly strength: Rgb; //                              at the crest, of either sign
 }
 
 /** A scene of `objectCount` objects, by default one to five. What is drawn depends on `random` alone. */
@@ -73,18 +85,33 @@ function drawObject(random: Random, cell: number): SceneObject {
     cell,
     shape: pick(random, shapes),
     color: pick(random, colors),
-    radius: pick(random, [24, 38]) * uniform(random, 0.92, 1.08),
-    x: ((cell % 3) + 0.5) * CELL + uniform(random, -14, 14),
-    y: (Math.floor(cell / 3) + 0.5) * CELL + uniform(random, -14, 14),
+    radius: pick(random, [16, 24]) * uniform(random, 0.92, 1.08),
+    x: ((cell % 3) + 0.5) * CELL + uniform(random, -JITTER, JITTER),
+    y: (Math.floor(cell / 3) + 0.5) * CELL + uniform(random, -JITTER, JITTER),
   };
 }
 
 /** Six uniform values make two colours, each pulled 65 % towards the mean of all six. */
-function drawBackground(random: Random): Scene['background'] {
+function drawBackground(random: Random): Background {
   const values = Array.from({ length: 6 }, () => uniform(random, 60, 190));
   const mean = values.reduce((sum, value) => sum + value, 0) / 6;
   const [r, g, b, ...to] = values.map((value) => value + 0.65 * (mean - value));
-  return { from: [r, g, b] as unknown as Rgb, to: to as unknown as Rgb, direction: drawDirection(random) };
+  return {
+    from: [r, g, b] as unknown as Rgb,
+    to: to as unknown as Rgb,
+    direction: drawDirection(random),
+    waves: Array.from({ length: 3 }, () => drawWave(random)),
+  };
+}
+
+function drawWave(random: Random): Wave {
+  const length = uniform(random, 16, 72); // pixels
+  const [x, y] = drawDirection(random);
+  return {
+    frequency: [x / length, y / length],
+    phase: uniform(random, 0, 1),
+    strength: [uniform(random, -9, 9), uniform(random, -9, 9), uniform(random, -9, 9)],
+  };
 }
 
 /** A point drawn from the unit disc, but for its very middle, moved to the rim: needs no sine, which engines round apart. */
@@ -128,19 +155,29 @@ export function renderScene(scene: Scene, random: Random, noise = 6): RgbImage {
   return { width: SCENE_SIZE, height: SCENE_SIZE, data };
 }
 
-/** From corner to corner along the direction, linearly. */
-function paintBackground({ from, to, direction: [dx, dy] }: Scene['background']): Float64Array {
+/** From corner to corner along the direction, linearly; on it the waves. */
+function paintBackground({ from, to, direction: [dx, dy], waves }: Background): Float64Array {
   const values = new Float64Array(SCENE_SIZE * SCENE_SIZE * 3);
   const half = SCENE_SIZE / 2;
   const reach = half * (Math.abs(dx) + Math.abs(dy));
   for (let i = 0; i < SCENE_SIZE * SCENE_SIZE; i++) {
     const [x, y] = pixelCentre(i);
     const t = 0.5 + ((x - half) * dx + (y - half) * dy) / (2 * reach);
+    const heights = waves.map(({ frequency: [fx, fy], phase }) => waveHeight(x * fx + y * fy + phase));
     from.forEach((value, channel) => {
-      values[3 * i + channel] = value + t * ((to[channel] as number) - value);
+      values[3 * i + channel] = heights.reduce(
+        (sum, height, wave) => sum + height * (waves[wave]?.strength[channel] as number),
+        value + t * ((to[channel] as number) - value),
+      );
     });
   }
   return values;
+}
+
+/** Two parabolas, nearly a sine of period 1: a sine itself is rounded apart by engines. */
+function waveHeight(t: number): number {
+  const q = 2 * (t - Math.floor(t)) - 1;
+  return 4 * q * (1 - Math.abs(q));
 }
 
 function paintObject(values: Float64Array, { shape, color, radius, x, y, cell }: SceneObject): void {
