@@ -1,10 +1,12 @@
 // The oracle itself, on numbers from tables and small examples done by hand.
 
 import { describe, expect, it } from 'vitest';
+import { goldenBytes } from '../models/preprocess/picture-files.ts';
 import { erfc, gelu, quickGelu, silu } from './activation.ts';
 import { attentionProbs, weightedSum } from './attention.ts';
 import { groupMean } from './group-mean.ts';
 import { complement, countMembers } from './index-math.ts';
+import { brokenJpegRule } from './jpeg-rules.ts';
 import { concat, permute, slice } from './layout.ts';
 import { matmul, matmulTransposed } from './matmul.ts';
 import { layerNorm, normalizeRows } from './normalize.ts';
@@ -101,5 +103,18 @@ describe('oracle', () => {
     const { values } = rope([1, 0], { R: 1, T: 1, D: 2 }, 10000, 1);
     expect(values[0]).toBeCloseTo(Math.cos(1), 7);
     expect(values[1]).toBeCloseTo(Math.sin(1), 7);
+  });
+
+  it('oracle: the JPEG rules take what is whole, and see where sequential data end early', () => {
+    const sequential = ['411-baseline', '420-baseline', '422-baseline', '444-baseline', 'grey-baseline'];
+    const others = ['best', 'column', 'exif-6', 'one-pixel', 'restart-intervals', 'rgb-colours', 'worst'];
+    for (const name of [...sequential, ...others, '420-progressive', 'grey-progressive']) {
+      const bytes = goldenBytes(`${name}.jpg`);
+      expect(brokenJpegRule(bytes), name).toBeUndefined();
+      expect(brokenJpegRule(bytes.subarray(0, -2)), name).toBe('segments in a row up to FFD9');
+      if (name.endsWith('progressive')) continue;
+      const shorter = Uint8Array.from([...bytes.subarray(0, -6), 0xff, 0xd9]);
+      expect(brokenJpegRule(shorter), name).toBe('entropy-coded data for all blocks');
+    }
   });
 });

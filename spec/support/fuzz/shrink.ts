@@ -51,7 +51,7 @@ function* smallerByStructure(bytes: Uint8Array): Iterable<Uint8Array> {
     return;
   }
   const tree = treeIn(bytes);
-  if (tree !== null) {
+  if (tree !== null && typeof tree !== 'string') {
     for (const less of smallerTrees(tree)) yield new TextEncoder().encode(spelled(less));
     return;
   }
