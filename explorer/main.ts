@@ -24,6 +24,11 @@ const map = createPatchMap(byId('map', HTMLElement), byId('picture', HTMLCanvasE
 });
 const enqueue = createQueue();
 
+const HELP: Readonly<Record<View, string>> = {
+  fate: 'Patches that are kept show the picture. A number is the contextual token that a patch was merged into; a frame marks the target, which the others were merged into.',
+  attention: 'Of what CLS attends to, summed over the heads, a patch has the more the lighter it is.',
+};
+
 /** What is on show. */
 const held: { look: Look | null; zip: Zip | null; patches: readonly Patch[] } = {
   look: null,
@@ -164,11 +169,6 @@ function showGroups(): void {
   group.disabled = options.length === 0;
   map.highlight(null);
 }
-
-const HELP: Readonly<Record<View, string>> = {
-  fate: 'Patches that are kept show the picture. A number is the contextual token that a patch was merged into; a frame marks the target, which the others were merged into.',
-  attention: 'Of what CLS attends to, summed over the heads, a patch has the more the lighter it is.',
-};
 
 function showMap(): void {
   if (held.look === null || held.zip === null) return;

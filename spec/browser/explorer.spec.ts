@@ -43,7 +43,7 @@ const problem = () => page.getByRole('alert').textContent();
 
 async function problemOf(name: string, buffer: Buffer): Promise<string> {
   await page.setInputFiles('#file', { name, mimeType: 'image/png', buffer });
-  await page.waitForFunction(() => document.getElementById('problem')?.textContent !== '', undefined, SLOW);
+  await page.getByRole('alert').getByText(name).waitFor(SLOW);
   return (await problem()) ?? '';
 }
 
@@ -169,6 +169,33 @@ describe('explorer', () => {
       /^Something went wrong while zipping: .* at most 577 together, got 577 and 4\.$/,
     );
     expect((await fates()).filter((kind) => kind === 'kept')).toHaveLength(19);
+  });
+
+  it('explorer: an answer is stopped', async () => {
+    await page.evaluate(() => {
+      const answers = document.getElementById('answers') as HTMLElement;
+      const observer = new MutationObserver(() => {
+        if (answers.querySelector('.answer')?.textContent === '') return;
+        observer.disconnect();
+        document.getElementById('stop')?.click();
+      });
+      observer.observe(answers, { childList: true, subtree: true });
+    });
+    const field = page.getByLabel('What do you want to know?');
+    await field.fill('Describe the image.');
+    await field.press('Enter');
+    await page.getByText(/, stopped after [\d.]+ s$/).waitFor(SLOW);
+    expect(await page.getByRole('button', { name: 'Stop' }).isDisabled()).toBe(true);
+  });
+
+  it('explorer: a file that is dropped anywhere is taken', async () => {
+    const dropped = await page.evaluateHandle(() => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File(['no picture'], 'dropped.txt'));
+      return transfer;
+    });
+    await page.dispatchEvent('h1', 'drop', { dataTransfer: dropped });
+    await page.getByRole('alert').getByText('while looking at dropped.txt').waitFor(SLOW);
   });
 
   it('explorer: what is no picture, or cut off, is refused in a sentence, and the picture before stays', async () => {

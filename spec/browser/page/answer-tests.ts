@@ -1,15 +1,16 @@
 // The tiny LLaVA's answers in a page, against golden/tiny-llava/cases.json. SPEC VZ-4.4.
 
 import type { Llava } from '../../../src/models/index.ts';
-import { dispose, tensor } from '../../../src/tensor/index.ts';
+import { dispose, type Tensor, tensor } from '../../../src/tensor/index.ts';
+import type { VisionZipInput } from '../../../src/visionzip/index.ts';
 import { type GoldenGroup, real } from '../../support/golden.ts';
 import { encodeTold, judgeTold, readTold, type ToldPicture } from '../../support/told-answers.ts';
 import { fetchBytes } from './fetch-bytes.ts';
 import type { PageTest } from './page-test.ts';
 
 /**
- * One question each: the first PNG from the file on at all budgets, the first JPEG at those that zip, and the others from the
- * golden encoding at the smallest, since the encoder and the longest prompts take most of the time on SwiftShader.
+ * One question each: the first JPEG from the file on, the first PNG at all budgets from the golden encoding, the others so
+ * at the smallest, since the encoder and the longest prompts take most of the time on SwiftShader.
  */
 export async function answerTests(llava: Llava, embedded: GoldenGroup): Promise<PageTest[]> {
   const pictures = (await readTold(fetchBytes)).map((picture) => ({
@@ -19,17 +20,27 @@ export async function answerTests(llava: Llava, embedded: GoldenGroup): Promise<
   const png = pictures.find(({ image }) => image.endsWith('.png'));
   const jpeg = pictures.find(({ image }) => image.endsWith('.jpg'));
   return pictures.map((picture) => {
-    if (picture === png) return fromFile(llava, picture, [64, 128, 192, 576]);
-    if (picture === jpeg) return fromFile(llava, picture, [64, 128, 192]);
-    return fromEncoding(llava, embedded, picture);
+    if (picture === jpeg) {
+      return answerTest(llava, picture, [64, 192], 'file', () => encodeTold(llava, picture, fetchBytes));
+    }
+    const budgets = picture === png ? [64, 128, 192, 576] : [64];
+    return answerTest(llava, picture, budgets, 'golden encoding', async () =>
+      goldenEncoding(llava, embedded, picture),
+    );
   });
 }
 
-function fromFile(llava: Llava, picture: ToldPicture, budgets: readonly number[]): PageTest {
+function answerTest(
+  llava: Llava,
+  picture: ToldPicture,
+  budgets: readonly number[],
+  source: string,
+  encode: () => Promise<VisionZipInput>,
+): PageTest {
   return {
-    title: `VZ-4.4 ${picture.image}, from the file on: sets, targets, logits and answers at ${budgets.join(', ')} are those of the authors`,
+    title: `VZ-4.4 ${picture.image}, from the ${source}: sets, targets, logits and answer at ${budgets.join(', ')} are those of the authors`,
     run: async () => {
-      const encoding = await encodeTold(llava, picture, fetchBytes);
+      const encoding = await encode();
       for (const visualTokens of budgets) {
         expectJudged(await judgeTold(llava, encoding, picture, visualTokens));
       }
@@ -38,23 +49,16 @@ function fromFile(llava: Llava, picture: ToldPicture, budgets: readonly number[]
   };
 }
 
-function fromEncoding(llava: Llava, group: GoldenGroup, picture: ToldPicture): PageTest {
-  const id = picture.image.replace(/\.\w+$/, '');
+function goldenEncoding({ gpu }: Llava, group: GoldenGroup, { image }: ToldPicture): VisionZipInput {
+  const id = image.replace(/\.\w+$/, '');
+  const upload = (stage: string): Tensor => {
+    const { values, shape } = real(group, id, stage);
+    return tensor(gpu, values, shape);
+  };
   return {
-    title: `VZ-4.4 ${picture.image}, from the golden encoding: sets, targets, logits and answer at 64 are those of the authors`,
-    run: async () => {
-      const upload = (stage: string) => {
-        const { values, shape } = real(group, id, stage);
-        return tensor(llava.gpu, values, shape);
-      };
-      const encoding = {
-        hiddenStates: upload('hiddenStates'),
-        clsAttention: upload('clsAttention'),
-        meanKeys: upload('meanKeys'),
-      };
-      expectJudged(await judgeTold(llava, encoding, picture, 64));
-      dispose(encoding);
-    },
+    hiddenStates: upload('hiddenStates'),
+    clsAttention: upload('clsAttention'),
+    meanKeys: upload('meanKeys'),
   };
 }
 
