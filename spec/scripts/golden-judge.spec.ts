@@ -3,7 +3,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -15,8 +15,8 @@ import type { Host } from '../support/recipe.ts';
 const folder = mkdtempSync(join(tmpdir(), 'visionzip-judge-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const llama = await readGroup('llama');
-const zips = await readGroup('select-merge');
+const llama = await readGroup('llama', readFile);
+const zips = await readGroup('select-merge', readFile);
 type Port = Record<string, Host<Float32Array | Int32Array>>;
 
 /** A port that computed all stages of a case as the golden has them, except those given. */
