@@ -1,4 +1,5 @@
-// Adds up reports of vitest, as `N passed, N failed`: `node scripts/count-tests.mjs STATUS REPORT [STATUS REPORT ...]`.
+// Adds up reports of vitest, and of mutants.mjs, which writes the like, as `N passed, N failed`:
+// `node scripts/count-tests.mjs STATUS REPORT [STATUS REPORT ...]`.
 // STATUS is the exit code of the run that wrote the report.
 
 import { existsSync, readFileSync } from 'node:fs';

@@ -226,6 +226,22 @@ describe('house: clauses', () => {
     expect(ids.filter((id, i) => ids.indexOf(id) !== i)).toEqual([]);
   });
 
+  it('house: every clause of VZ and M is shown red by a mutant, in a spec with a test of that name', async () => {
+    const all = await mutants();
+    const shown = new Set(all.flatMap(({ clauses: ids = [] }) => ids));
+    const missing = [...defined]
+      .filter(([id, { untestable }]) => /^(VZ|M)-/.test(id) && !untestable && !shown.has(id))
+      .map(([id]) => id);
+    expect(missing, 'clauses that no mutant turns red').toEqual([]);
+    const named = new Map(specFiles.map((file) => [file.path, idsInTitles([file])]));
+    const elsewhere = all.flatMap(({ id, clauses: ids = [], specs = [] }) =>
+      ids
+        .filter((clause) => !specs.some((path) => named.get(path)?.has(clause)))
+        .map((clause) => `mutant ${id}: ${clause}`),
+    );
+    expect(elsewhere, 'clauses that no test of these specs names').toEqual([]);
+  });
+
   it('house: every clause that a test names is in SPEC.md', () => {
     const unknown = [...titles].filter(([id]) => /^(T|M|VZ|G|E|B)-/.test(id) && !defined.has(id));
     expect(unknown.map(([id, path]) => `${id} in ${path}`).sort()).toEqual([]);
@@ -283,6 +299,8 @@ interface Mutant {
   readonly file: string;
   readonly edits: readonly (readonly [find: string, replacement: string])[];
   readonly properties?: readonly number[];
+  readonly clauses?: readonly string[];
+  readonly specs?: readonly string[];
 }
 
 /** All mutants of `npm run mutants`. */

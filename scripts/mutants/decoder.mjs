@@ -86,6 +86,21 @@ export const decoderMutants = [
     ],
   },
   {
+    id: 113,
+    bug: 'RMS norm subtracts the mean',
+    file: normalize,
+    edits: [
+      [
+        'y[first + i] = x[first + i] / rms * weight[i]; }',
+        'y[first + i] = (x[first + i] - mean) / rms * weight[i]; }',
+      ],
+      [
+        'let rms = sqrt(groupSum(lane, squares)',
+        'var total = 0.0;\n      for (var i = lane; i < params.rowLength; i += lanes) { total += x[first + i]; }\n      workgroupBarrier();\n      let mean = groupSum(lane, total) / f32(params.rowLength);\n      workgroupBarrier();\n      let rms = sqrt(groupSum(lane, squares)',
+      ],
+    ],
+  },
+  {
     id: 114,
     bug: 'RMS norm with 1 + weight',
     file: normalize,
@@ -112,6 +127,12 @@ export const decoderMutants = [
     bug: 'scaled by 1 / D instead of 1 / √D',
     file: decoder,
     edits: [['scale(queries, 1 / Math.sqrt(config.headSize))', 'scale(queries, 1 / config.headSize)']],
+  },
+  {
+    id: 117,
+    bug: 'a position does not see itself',
+    file: softmax,
+    edits: [['row % params.rowsPerMatrix + 1u', 'max(row % params.rowsPerMatrix, 1u)']],
   },
   {
     id: 118,
@@ -176,6 +197,21 @@ export const decoderMutants = [
     edits: [
       ['rope(unturnedQueries, cache.rope, cache.length)', 'rope(unturnedQueries, cache.rope, 0)'],
       ['rope(unturnedKeys, cache.rope, cache.length)', 'rope(unturnedKeys, cache.rope, 0)'],
+    ],
+  },
+  {
+    id: 125,
+    bug: 'a decoded token stands at the position of the one before it',
+    file: decoder,
+    edits: [
+      [
+        'rope(unturnedQueries, cache.rope, cache.length)',
+        'rope(unturnedQueries, cache.rope, Math.max(0, cache.length - 1))',
+      ],
+      [
+        'rope(unturnedKeys, cache.rope, cache.length)',
+        'rope(unturnedKeys, cache.rope, Math.max(0, cache.length - 1))',
+      ],
     ],
   },
   {

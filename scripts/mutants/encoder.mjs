@@ -1,9 +1,13 @@
 // Bugs of the vision encoder. Each: a number of the published list of bugs in ports, what it is, where, and the edits.
 
+const activation = 'src/tensor/ops/activation.ts';
 const attention = 'src/models/clip/attention.ts';
 const encoder = 'src/models/clip/encoder.ts';
 const normalize = 'src/tensor/ops/normalize.ts';
 const patches = 'src/tensor/ops/patches.ts';
+// A stand-in for the layer that is not run, with the weights of the last.
+const nextLayer =
+  'clipLayer(last.hiddenStates, layers[layers.length - 1] as (typeof layers)[number], config);';
 
 export const encoderMutants = [
   {
@@ -50,6 +54,17 @@ export const encoderMutants = [
     edits: [['addRows(tokens, weights.positionEmbedding)', 'tokens']],
   },
   {
+    id: 10,
+    bug: 'CLS gets no position embedding',
+    file: encoder,
+    edits: [
+      [
+        'addRows(tokens, weights.positionEmbedding)',
+        'concat([cls, slice(addRows(tokens, weights.positionEmbedding), 1, 1, tokens.shape[1] as number)], 1)',
+      ],
+    ],
+  },
+  {
     id: 11,
     bug: 'the norm before the first layer is skipped',
     file: encoder,
@@ -63,9 +78,15 @@ export const encoderMutants = [
     edits: [['{ quick_gelu: quickGelu, gelu }', '{ quick_gelu: gelu, gelu }']],
   },
   {
+    id: 13,
+    bug: 'GELU by tanh instead of quick GELU',
+    file: activation,
+    edits: [['exp(min(-1.702 * x[i]', 'exp(min(-1.5957691216 * (x[i] + 0.044715 * x[i] * x[i] * x[i])']],
+  },
+  {
     id: 14,
     bug: 'SiLU instead of quick GELU',
-    file: 'src/tensor/ops/activation.ts',
+    file: activation,
     edits: [['exp(min(-1.702 * x[i]', 'exp(min(-1.0 * x[i]']],
   },
   {
@@ -76,6 +97,15 @@ export const encoderMutants = [
     edits: [
       ['weights.attentionNorm, config.normEps', 'weights.attentionNorm, 1e-6'],
       ['weights.mlpNorm, config.normEps', 'weights.mlpNorm, 1e-6'],
+    ],
+  },
+  {
+    id: 16,
+    bug: 'epsilon 1e-12 instead of 1e-5',
+    file: attention,
+    edits: [
+      ['weights.attentionNorm, config.normEps', 'weights.attentionNorm, 1e-12'],
+      ['weights.mlpNorm, config.normEps', 'weights.mlpNorm, 1e-12'],
     ],
   },
   {
@@ -157,6 +187,20 @@ export const encoderMutants = [
     edits: [['reshape(permute(x, [0, 2, 1, 3]), [B, N, H * D])', 'reshape(x, [B, N, H * D])']],
   },
   {
+    id: 26,
+    bug: 'the softmax runs over the queries',
+    file: attention,
+    edits: [
+      [
+        'const context = attention(queries, keys, values, { causal: false });',
+        "const { B, H, N } = dims(keys, 'keys [B, H, N, D]');\n" +
+          '  const shares = reshape(permute(attentionProbs(keys, queries, { causal: false }), [0, 1, 3, 2]), [B * H, N, N]);\n' +
+          '  const context = reshape(matmul(shares, reshape(values, [B * H, N, D])), [B, H, N, D]);',
+      ],
+      ['  attention,\n', '  attentionProbs,\n  matmul,\n'],
+    ],
+  },
+  {
     id: 27,
     bug: 'the bias of the queries is dropped',
     file: attention,
@@ -189,16 +233,76 @@ export const encoderMutants = [
     edits: [['hiddenStates: last.hiddenStates', 'hiddenStates: slice(input, 1, 0, N)']],
   },
   {
+    id: 33,
+    bug: 'hidden states are those of one layer further',
+    file: encoder,
+    edits: [
+      ['slice(last.queries, 2, 0, 1);', `slice(last.queries, 2, 0, 1);\n    const next = ${nextLayer}`],
+      ['hiddenStates: last.hiddenStates', 'hiddenStates: next.hiddenStates'],
+    ],
+  },
+  {
+    id: 34,
+    bug: 'the attention is that of one layer further',
+    file: encoder,
+    edits: [
+      ['slice(last.queries, 2, 0, 1);', `slice(last.queries, 2, 0, 1);\n    const next = ${nextLayer}`],
+      ['attentionProbs(clsQueries, last.keys,', 'attentionProbs(slice(next.queries, 2, 0, 1), next.keys,'],
+    ],
+  },
+  {
+    id: 36,
+    bug: 'the keys are those of one layer further',
+    file: encoder,
+    edits: [
+      ['slice(last.queries, 2, 0, 1);', `slice(last.queries, 2, 0, 1);\n    const next = ${nextLayer}`],
+      ['keys: last.keys }', 'keys: next.keys }'],
+    ],
+  },
+  {
     id: 37,
     bug: 'keys and attention of the layer before the last',
     file: encoder,
     edits: [['layers[layers.length - 1] as', 'layers[Math.max(0, layers.length - 2)] as']],
   },
   {
+    id: 38,
+    bug: 'a norm behind the last layer',
+    file: encoder,
+    edits: [
+      [
+        'hiddenStates: last.hiddenStates',
+        'hiddenStates: layerNorm(last.hiddenStates, weights.preNorm, config.normEps)',
+      ],
+    ],
+  },
+  {
     id: 39,
     bug: 'queries are returned as keys',
     file: encoder,
     edits: [['keys: last.keys }', 'keys: last.queries }']],
+  },
+  {
+    id: 40,
+    bug: 'values are returned as keys',
+    file: attention,
+    edits: [
+      [
+        'output: linear(mergeHeads(context), weights.output), queries, keys };',
+        'output: linear(mergeHeads(context), weights.output), queries, keys: values };',
+      ],
+    ],
+  },
+  {
+    id: 45,
+    bug: 'the attention of all tokens, averaged, instead of that of CLS',
+    file: encoder,
+    edits: [
+      ['const clsQueries = slice(last.queries, 2, 0, 1);', 'const clsQueries = last.queries;'],
+      ["dims(probs, 'clsAttention [B, H, one, N]', { one: 1 });", "dims(probs, 'probs [B, H, T, N]');"],
+      ['clsAttention: reshape(probs, [B, H, N])', 'clsAttention: reshape(meanAxis(probs, 2), [B, H, N])'],
+      ['  layerNorm,\n', '  layerNorm,\n  meanAxis,\n'],
+    ],
   },
   {
     id: 46,

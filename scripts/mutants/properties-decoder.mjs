@@ -35,12 +35,14 @@ export const decoderPropertyMutants = [
     edits: [['row % params.rowsPerMatrix + 1u,', 'row % params.rowsPerMatrix + 2u,']],
     specs: laws,
     properties: [67, 68, 69, 73, 78],
+    clauses: ['M-5.3'],
   },
   {
     id: 1204,
     ...bugOf(124),
     specs: laws,
     properties: [68, 69, 78],
+    clauses: ['M-5.4'],
   },
   {
     id: 1205,
@@ -57,6 +59,7 @@ export const decoderPropertyMutants = [
     ],
     specs: ['spec/tensor/ops/rope.spec.ts', ...laws],
     properties: [70, 71],
+    clauses: ['M-5.2'],
   },
   {
     id: 1207,
@@ -80,6 +83,7 @@ export const decoderPropertyMutants = [
     ],
     specs: laws,
     properties: [74],
+    clauses: ['M-5.5'],
   },
   {
     id: 1210,
@@ -101,5 +105,6 @@ export const decoderPropertyMutants = [
     ],
     specs: ['spec/models/llava/decode.spec.ts'],
     properties: [77],
+    clauses: ['M-7.1'],
   },
 ];

@@ -24,6 +24,7 @@ export const encoderPropertyMutants = [
     ],
     specs: laws,
     properties: [25],
+    clauses: ['M-4.6'],
   },
   {
     id: 1102,
@@ -43,6 +44,7 @@ export const encoderPropertyMutants = [
     ...bugOf(24),
     specs: laws,
     properties: [28],
+    clauses: ['M-4.3'],
   },
   {
     id: 1104,
@@ -75,6 +77,7 @@ export const encoderPropertyMutants = [
     ...bugOf(30),
     specs: laws,
     properties: [32],
+    clauses: ['M-4.4'],
   },
   {
     id: 1109,
@@ -83,6 +86,7 @@ export const encoderPropertyMutants = [
     edits: [['vision.layerCount + 1 + visionFeatureLayer', 'vision.layerCount + 2 + visionFeatureLayer']],
     specs: laws,
     properties: [33],
+    clauses: ['M-4.2'],
   },
   {
     id: 1110,

@@ -11,11 +11,13 @@ export const visionZipPropertyMutants = [
     id: 1121,
     ...bugOf(84),
     properties: [37, 38, 49, 52, 53],
+    clauses: ['VZ-2.4'],
   },
   {
     id: 1122,
     ...bugOf(53),
     properties: [39, 41],
+    clauses: ['VZ-2.2'],
   },
   {
     id: 1123,
@@ -26,6 +28,7 @@ export const visionZipPropertyMutants = [
       ['  slice,\n  sumAxis,\n', '  slice,\n  softmax,\n  sumAxis,\n'],
     ],
     properties: [40],
+    clauses: ['VZ-2.1'],
   },
   {
     id: 1124,
@@ -61,6 +64,7 @@ export const visionZipPropertyMutants = [
       ['  normalizeRows,\n', '  scale,\n'],
     ],
     properties: [45],
+    clauses: ['VZ-3.3'],
   },
   {
     id: 1127,
@@ -95,6 +99,7 @@ export const visionZipPropertyMutants = [
     id: 1131,
     ...bugOf(60),
     properties: [55],
+    clauses: ['VZ-3.1'],
   },
   {
     id: 1132,
@@ -107,6 +112,7 @@ export const visionZipPropertyMutants = [
     id: 1133,
     ...bugOf(153),
     properties: [57],
+    clauses: ['VZ-4.2'],
   },
   {
     id: 1134,

@@ -70,6 +70,17 @@ export const visionZipMutants = [
     ],
   },
   {
+    id: 57,
+    bug: 'CLS is not kept',
+    file: zip,
+    edits: [
+      [
+        'keptTokenIndices: concat([cls, shiftIndices(keptPatchIndices, 1)], 1)',
+        "keptTokenIndices: shiftIndices(topKIndices(scores, Math.min(dominantCount, N - 1), 'position'), 1)",
+      ],
+    ],
+  },
+  {
     id: 58,
     bug: 'CLS is kept, but stands last',
     file: zip,
@@ -122,6 +133,17 @@ export const visionZipMutants = [
     edits: [['(_, m) => m * stride', '(_, m) => R - 1 - (contextualCount - 1 - m) * stride']],
   },
   {
+    id: 67,
+    bug: 'targets are among their own members',
+    file: zip,
+    edits: [
+      [
+        'return add(targetTokens, groupMean(sourceTokens, assignment, M));',
+        'return add(targetTokens, paperAverage(targetTokens, sourceTokens, assignment));',
+      ],
+    ],
+  },
+  {
     id: 68,
     bug: 'plain products instead of cosines',
     quick: true,
@@ -133,6 +155,17 @@ export const visionZipMutants = [
     bug: 'only the sources are normalised',
     file: zip,
     edits: [['gatherRows(directions, targetRestIndices)', 'gatherRows(keys, targetRestIndices)']],
+  },
+  {
+    id: 71,
+    bug: 'keys are divided by the sum of their magnitudes',
+    file: 'src/tensor/ops/normalize.ts',
+    edits: [
+      [
+        'let norm = sqrt(groupSum(lane, squares));',
+        'var total = 0.0;\n      for (var i = lane; i < params.rowLength; i += lanes) { total += abs(x[first + i]); }\n      let norm = groupSum(lane, total) + 0.0 * squares;',
+      ],
+    ],
   },
   {
     id: 74,
@@ -182,6 +215,18 @@ export const visionZipMutants = [
     bug: 'the sum of the members instead of their mean',
     file: groupMean,
     edits: [['sum / f32(max(count, 1u))', 'sum']],
+  },
+  {
+    id: 80,
+    bug: 'the target and the mean of its members, averaged',
+    file: zip,
+    edits: [
+      [
+        'return add(targetTokens, groupMean(sourceTokens, assignment, M));',
+        'return scale(add(targetTokens, groupMean(sourceTokens, assignment, M)), 0.5);',
+      ],
+      ['  repeatRows,\n', '  repeatRows,\n  scale,\n'],
+    ],
   },
   {
     id: 81,

@@ -56,8 +56,10 @@ describe('formats', () => {
   it('M-1.2 the first bytes alone decide, and part of a signature is none', async () => {
     expect(imageFormat(smallPng(), 'picture')).toBe('png');
     expect(imageFormat(goldenBytes('420-baseline.jpg'), 'picture')).toBe('jpeg');
-    await refusal(smallPng().subarray(0, 7));
-    await refusal(Uint8Array.of(0xff, 0xd8));
+    const changed = patched(smallPng(), 7, [0x0b]);
+    for (const bytes of [smallPng().subarray(0, 7), changed, Uint8Array.of(0xff, 0xd8)]) {
+      expect(await refusal(bytes)).toContain('JPEG or PNG');
+    }
   });
 
   it('M-1.2 a file beyond 32 MB is refused, one of 32 MB is not', async () => {
@@ -281,8 +283,10 @@ describe('JPEG', () => {
   it('M-1.3 a second frame, a scan before the frame, and a file without frame or scan are refused', async () => {
     const frameBytes = baseline.subarray(frame, frame + 2 + size(baseline.subarray(frame + 2)));
     const scan = markersAt(baseline, 0xda)[0] as number;
-    await refusal(joined([baseline.subarray(0, frame), frameBytes, baseline.subarray(frame)]));
-    await refusal(joined([baseline.subarray(0, frame), baseline.subarray(scan)]));
+    const twice = joined([baseline.subarray(0, frame), frameBytes, baseline.subarray(frame)]);
+    expect(await refusal(twice)).toContain('expected one frame (SOF)');
+    const without = joined([baseline.subarray(0, frame), baseline.subarray(scan)]);
+    expect(await refusal(without)).toContain('before the first scan');
     await refusal(Uint8Array.of(0xff, 0xd8, 0xff, 0xd9));
     await refusal(joined([baseline.subarray(0, scan), [0xff, 0xd9]]));
     await refusal(joined([baseline.subarray(0, 2), baseline]));
