@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import torch
 from recipe import (
     DECODER,
     FEATURE_LAYER,

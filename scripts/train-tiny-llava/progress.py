@@ -19,8 +19,14 @@ class Progress:
             self.first, self.seconds = saved["step"], saved["seconds"]
             if self.first < stage.steps:
                 optimizer.load_state_dict(saved["optimizer"])
+            self.forget_later_lines()
             print(f"{name}: goes on from step {self.first}", flush=True)
         self.began = time.monotonic() - self.seconds
+
+    def forget_later_lines(self):
+        """Steps behind the checkpoint are done again."""
+        lines = self.log.read_text().splitlines(keepends=True) if self.log.exists() else []
+        self.log.write_text("".join(line for line in lines if json.loads(line)["step"] <= self.first))
 
     def note(self, step, **values):
         """Adds up the values of a step; every so often prints and writes their means, and saves."""
@@ -37,7 +43,7 @@ class Progress:
             with self.log.open("a") as log:
                 log.write(json.dumps({"step": done, "seconds": round(self.seconds), **means}) + "\n")
             self.sums, self.since = {}, 0
-        if done % 500 == 0 or done == self.stage.steps:
+        if done % 100 == 0 or done == self.stage.steps:
             self.save(done)
 
     def save(self, step):
