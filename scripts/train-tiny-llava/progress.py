@@ -19,8 +19,8 @@ class Progress:
             self.first, self.seconds = saved["step"], saved["seconds"]
             if self.first < stage.steps:
                 optimizer.load_state_dict(saved["optimizer"])
-            self.forget_later_lines()
             print(f"{name}: goes on from step {self.first}", flush=True)
+        self.forget_later_lines()
         self.began = time.monotonic() - self.seconds
 
     def forget_later_lines(self):
