@@ -29,7 +29,7 @@ function follow(deed: unknown): void {
       process.exit(3);
       break;
     case 'fill memory':
-      new Uint8Array(1.2 * 2 ** 30).fill(1);
+      new Uint8Array(2 ** 30).fill(1);
       break;
     case 'mumble':
       throw new FileError('faulty.json: no');

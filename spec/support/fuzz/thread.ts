@@ -73,6 +73,11 @@ export function nextMessage<T>(thread: Worker, counters: Int32Array, processes: 
       const waits = waited > (processes ? LONGEST_PROCESS_MS : LONGEST_WAIT_MS);
       const computes = !processes && (user + system) / 1000 > SLOWEST_MS;
       if (!waits && !computes) return;
+      const resident = process.memoryUsage.rss();
+      if (resident > LARGEST_BYTES) {
+        settle({ died: { kind: 'memory', text: `took ${resident} bytes` } });
+        return;
+      }
       const what = computes ? `${SLOWEST_MS} ms of processor time` : `${waited.toFixed(0)} ms of waiting`;
       settle({ died: { kind: 'hang', text: `expected an end, got none in ${what}` } });
     }, WATCH_MS);
