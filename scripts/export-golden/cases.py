@@ -115,29 +115,41 @@ def candidates(number):
             yield scene, [(kind, *asked) for kind, asked in drawn], random
 
 
-def is_clear(answers):
-    ways = [way for question in answers for way in question.values()]
+def is_clear(case):
+    ways = [way for question in case["questions"] for way in question["answers"].values()]
     return all(way.get("cutMargin", 1) >= CLEAR_CUT and way["logitMargin"] >= CLEAR_LEAD for way in ways)
 
 
+def answered(authors, folder, case):
+    """A case with the answers of the authors' code to its questions."""
+    picture = Image.open(folder / case["image"]).convert("RGB")
+    questions = case["questions"]
+    found = authors.answers(picture, [one["question"] for one in questions])
+    return {**case, "questions": [{**one, "answers": answers} for one, answers in zip(questions, found, strict=True)]}
+
+
 def draw_pictures(authors, folder):
-    """Draws each picture until every decision about it is clear. -> the cases but for their answers."""
+    """Draws each picture until every decision about it is clear. -> the cases."""
     for number, (name, scale, _) in enumerate(PICTURES):
         for scene, questions, random in candidates(number):
             picture = Image.fromarray(picture_of(scene, random, scale))
             picture.save(folder / name, **({"quality": 92} if name.endswith(".jpg") else {"optimize": True}))
-            answers = authors.answers(Image.open(folder / name).convert("RGB"), [text for _, text, _ in questions])
-            if is_clear(answers):
+            case = answered(authors, folder, unanswered(name, scene, questions))
+            if is_clear(case):
+                yield case
                 break
             print(f"{name}: another one", flush=True)
-        yield {
-            "image": name,
-            "objects": [
-                {"cell": one.cell, "shape": SHAPES[one.shape], "color": COLORS[one.color], "radius": round(one.radius, 2)}
-                for one in scene.objects
-            ],
-            "questions": [{"type": kind, "question": text, "truth": truth} for kind, text, truth in questions],
-        }
+
+
+def unanswered(name, scene, questions):
+    return {
+        "image": name,
+        "objects": [
+            {"cell": one.cell, "shape": SHAPES[one.shape], "color": COLORS[one.color], "radius": round(one.radius, 2)}
+            for one in scene.objects
+        ],
+        "questions": [{"type": kind, "question": text, "truth": truth} for kind, text, truth in questions],
+    }
 
 
 def main():
@@ -152,12 +164,10 @@ def main():
     torch.use_deterministic_algorithms(True)
     authors = Authors(import_authors(arguments.visionzip, arguments.llava), arguments.folder)
     file = arguments.folder / "cases.json"
-    cases = list(draw_pictures(authors, arguments.folder)) if arguments.pictures else json.loads(file.read_text())["cases"]
-    for case in cases:
-        picture = Image.open(arguments.folder / case["image"]).convert("RGB")
-        answers = authors.answers(picture, [one["question"] for one in case["questions"]])
-        for one, found in zip(case["questions"], answers, strict=True):
-            one["answers"] = found
+    if arguments.pictures:
+        cases = list(draw_pictures(authors, arguments.folder))
+    else:
+        cases = [answered(authors, arguments.folder, case) for case in json.loads(file.read_text())["cases"]]
     record = {
         "model": "tiny-llava",
         "versions": {

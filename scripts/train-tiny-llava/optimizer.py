@@ -45,9 +45,9 @@ class Muon(torch.optim.Optimizer):
 class Optimizer:
     """Both, on one schedule: up over a twentieth of the steps, then down along a cosine."""
 
-    def __init__(self, modules, stage, matrices_in=("layers",)):
+    def __init__(self, modules, stage):
         named = [pair for module in modules for pair in module.named_parameters() if pair[1].requires_grad]
-        inside = [p for name, p in named if p.ndim == 2 and name.split(".")[0] in matrices_in]
+        inside = [p for name, p in named if p.ndim == 2 and name.startswith("layers.")]
         chosen = {id(p) for p in inside}
         others = [p for _, p in named if id(p) not in chosen]
         self.all, self.steps = [p for _, p in named], stage.steps

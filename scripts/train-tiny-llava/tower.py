@@ -90,6 +90,11 @@ def grid_codes(width):
     return 0.5 * torch.cat([codes[rows], codes[columns]], 1)
 
 
+def ground_counts(weight):
+    """Weights of the pairs, and of the ground, of which there is much."""
+    return torch.tensor([1.0] * PAIRS + [weight])
+
+
 class PatchQuestions(nn.Module):
     """What a patch shows, and where it is."""
 
@@ -101,9 +106,7 @@ class PatchQuestions(nn.Module):
 
     def loss(self, states, truth):
         x = self.norm(states)
-        weight = torch.ones(PAIRS + 1)
-        weight[PAIRS] = 0.15
-        pair = F.cross_entropy(self.pair(x).mT, truth["pair"], weight)
+        pair = F.cross_entropy(self.pair(x).mT, truth["pair"], ground_counts(0.15))
         shape = F.cross_entropy(self.shape(x).mT, truth["shape"])
         color = F.cross_entropy(self.color(x).mT, truth["color"])
         near = torch.where(truth["shape"] >= 0, 1.0, 0.1)
@@ -155,14 +158,15 @@ class CellQuestions(nn.Module):
         super().__init__()
         self.norm, self.kinds = nn.LayerNorm(width), nn.Linear(width, 9 * (PAIRS + 1))
 
+    def forward(self, cls):
+        return self.kinds(self.norm(cls)).view(len(cls), 9, PAIRS + 1)
+
     def loss(self, cls, truth):
-        weight = torch.ones(PAIRS + 1)
-        weight[PAIRS] = 0.3
-        return F.cross_entropy(self.kinds(self.norm(cls)).view(len(cls), 9, PAIRS + 1).mT, truth["kinds"], weight)
+        return F.cross_entropy(self(cls).mT, truth["kinds"], ground_counts(0.3))
 
     @torch.no_grad()
     def accuracy(self, cls, truth):
-        guess = self.kinds(self.norm(cls)).view(len(cls), 9, PAIRS + 1).argmax(-1)
+        guess = self(cls).argmax(-1)
         return {"cells": (guess == truth["kinds"])[truth["kinds"] < PAIRS].float().mean()}
 
 
@@ -177,8 +181,7 @@ class Readers(nn.Module):
         )
 
     def loss(self, states, truth):
-        weight = torch.ones(PAIRS + 1)
-        weight[PAIRS] = 0.15
+        weight = ground_counts(0.15)
         cls, patches = states[:, 0], noised(states[:, 1:].detach())
         ground = torch.full((len(cls),), PAIRS)
         loss = 0.0
@@ -230,6 +233,12 @@ def draw_batch(random, scenes, count, radii):
     return torch.from_numpy(numpy.stack(pixels)), patches, truth
 
 
+def base_loss(states, cls, final, truth, early, late, seen, last):
+    """Layer -2 is what LLaVA reads; CLS is asked there too, because its attention there is what VisionZip reads. `cls`, `final`: CLS behind layers -2 and -1."""
+    loss = late.loss(states[-2][:, 1:], truth) + 0.3 * early.loss(states[2][:, 1:], truth)
+    return loss + seen.loss(cls, truth) + last.loss(final, truth)
+
+
 def train_tower(folder):
     """-> the tower and what it has been asked, from its checkpoint if it has been trained."""
     stage = STAGES["tower"]
@@ -248,18 +257,17 @@ def train_tower(folder):
         count, scenes = (112, stage.batch) if done < 0.75 else (224, stage.batch) if done < 0.93 else (PATCHES, stage.batch // 2)
         pixels, patches, truth = draw_batch(random, scenes, count, radii)
         states = tower(pixels, patches)
-        # Layer -2 is what LLaVA reads; CLS is asked there too, because its attention there is what VisionZip reads.
-        loss = late.loss(states[-2][:, 1:], truth) + 0.3 * early.loss(states[2][:, 1:], truth)
-        loss = loss + seen.loss(states[-2][:, 0], truth) + last.loss(states[-1][:, 0], truth)
+        cls, final = states[-2][:, 0], states[-1][:, 0]
+        loss = base_loss(states, cls, final, truth, early, late, seen, last)
         optimizer.step(loss, step)
-        found = {**late.accuracy(states[-2][:, 1:], truth), **seen.accuracy(states[-2][:, 0], truth)}
+        found = {**late.accuracy(states[-2][:, 1:], truth), **seen.accuracy(cls, truth)}
         progress.note(step, loss=loss.detach(), **found)
     return modules
 
 
 def train_gaze(folder, tower, early, late, seen, last):
     """-> the tower, whose CLS looks at every object in layer -2. Nobody tells it where to look: it is asked what is in each
-    cell, of whole pictures, and half of the time it must begin there."""
+    cell, of whole pictures, and six times of ten it must begin there."""
     stage = STAGES["gaze"]
     torch.manual_seed(SEED + 3)
     cells, cells_last = CellQuestions(TOWER.width), CellQuestions(TOWER.width)
@@ -274,8 +282,7 @@ def train_gaze(folder, tower, early, late, seen, last):
         forget = torch.from_numpy(random.random(stage.batch) < 0.6)
         states = tower(pixels, patches, forget)
         cls, final = states[-2][:, 0], states[-1][:, 0]
-        loss = late.loss(states[-2][:, 1:], truth) + 0.3 * early.loss(states[2][:, 1:], truth)
-        loss = loss + seen.loss(cls, truth) + last.loss(final, truth)
+        loss = base_loss(states, cls, final, truth, early, late, seen, last)
         loss = loss + cells.loss(cls, truth) + 0.5 * cells_last.loss(final, truth)
         loss = loss + readers.loss(states[-2], truth)
         optimizer.step(loss, step)

@@ -4,7 +4,7 @@
 
 Only plain patch tokens are seen here: all 576, or some of them, drawn at random with objects and ground at different
 rates. A decoder that has seen one length only breaks when a picture gets shorter, which one that comes from text of all
-lengths does not. Never CLS, never a token chosen by attention, never a merged one: for VisionZip the model is untrained.
+lengths does not. Never CLS, never a token chosen by attention, never a merged one: for VisionZip both are untrained.
 """
 
 import numpy
@@ -17,7 +17,7 @@ from scenes import draw_scene, normalized, owners_of, render
 from torch import nn
 from torch.nn import functional as F
 from tower import noised
-from words import QUESTIONS, some_patches
+from words import QUESTIONS, shown_by, some_patches
 
 SCENES = 3000
 
@@ -58,14 +58,6 @@ def see(tower, folder):
     owners = torch.from_numpy(numpy.stack(owners))
     torch.save({"states": states, "owners": owners}, file)
     return states, owners
-
-
-def shown_by(scene, owners):
-    """The shapes and colours of patches, -1 for the ground and where little is seen."""
-    shapes = numpy.array([one.shape for one in scene.objects] + [-1, -1])
-    colors = numpy.array([one.color for one in scene.objects] + [-1, -1])
-    return shapes[owners], colors[owners]
-
 
 
 def train_projector(folder, states, owners, signs):

@@ -47,6 +47,13 @@ def rough_owners(scene):
     return owners
 
 
+def shown_by(scene, owners):
+    """The shapes and colours of patches, -1 for the ground and where little is seen."""
+    shapes = numpy.array([one.shape for one in scene.objects] + [-1, -1])
+    colors = numpy.array([one.color for one in scene.objects] + [-1, -1])
+    return shapes[owners], colors[owners]
+
+
 def some_patches(owners, objects, count, random):
     """`count` patches: some of each object, at least one, and some of the ground. Objects are given up at a rate that is
     drawn for each picture, so that the share of their patches says nothing about their number."""
@@ -74,8 +81,8 @@ def draw_words_batch(random, words, scenes):
         owners = rough_owners(scene)
         chosen = some_patches(owners, len(scene.objects), count, random)
         patches.append(chosen)
-        shapes.append(numpy.array([one.shape for one in scene.objects] + [-1])[owners[chosen]])
-        colors.append(numpy.array([one.color for one in scene.objects] + [-1])[owners[chosen]])
+        for values, of_patches in zip((shapes, colors), shown_by(scene, owners[chosen]), strict=True):
+            values.append(of_patches)
         seen.append(seen_so_far(owners[chosen]))
         dialogues.append(Dialogue(words, draw_questions(scene, random, QUESTIONS), count, conversation))
     return Batch(dialogues), *(torch.from_numpy(numpy.stack(values)) for values in (seen, patches, shapes, colors))

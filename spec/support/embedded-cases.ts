@@ -1,9 +1,10 @@
 // Single questions about the embedded model's pictures, from golden/tiny-llava/cases.json and golden/embedded.
 
 import { readFileSync } from 'node:fs';
-import { TOLD_FOLDER, type ToldPicture, type ToldQuestion } from './told-answers.ts';
+import { readFile } from 'node:fs/promises';
+import { readTold, type ToldQuestion } from './told-answers.ts';
 
-const pictures: readonly ToldPicture[] = JSON.parse(readFileSync(`${TOLD_FOLDER}/cases.json`, 'utf8')).cases;
+const pictures = await readTold(readFile);
 
 /** The question of a type that is asked about a picture. */
 export function caseQuestion(image: string, type: string): ToldQuestion {

@@ -96,6 +96,7 @@ function jsonTally({ correct, total }: Tally): JsonTally {
 }
 
 function asJson({ rows, questions, seed, isWhole, seconds, adapter, chart }: Finished): string {
+  const vanilla = vanillaOf(rows);
   const record = {
     questions,
     seed,
@@ -105,7 +106,7 @@ function asJson({ rows, questions, seed, isWhole, seconds, adapter, chart }: Fin
       visualTokens,
       byType: Object.fromEntries(questionTypes.map((type) => [type, jsonTally(byType[type])])),
       all: jsonTally(all),
-      ofVanilla: ofVanilla(all, vanillaOf(rows), bothRight),
+      ofVanilla: ofVanilla(all, vanilla, bothRight),
     })),
     chart,
     seconds,
@@ -137,13 +138,14 @@ function asTable({ rows, questions, seed, isWhole, seconds, adapterLine: adapter
     '',
     `${'tokens  method'.padEnd(FIRST_COLUMNS)}${cells([...questionTypes.map((type) => headings[type]), 'all', 'of 576'])}`,
   ];
+  const vanilla = vanillaOf(rows);
   let before = 0;
   for (const { method, visualTokens, byType, all, bothRight } of rows) {
     if (before !== visualTokens) lines.push('');
     before = visualTokens;
     const tallies = [...questionTypes.map((type) => byType[type]), all];
     const name = `${String(visualTokens).padStart(6)}  ${method}`.padEnd(FIRST_COLUMNS);
-    const ratio = ofVanilla(all, vanillaOf(rows), bothRight);
+    const ratio = ofVanilla(all, vanilla, bothRight);
     lines.push(
       `${name}${cells([...tallies.map(share), ratio === null ? '-' : `${percent(ratio.ratio)} %`])}`,
     );

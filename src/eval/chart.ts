@@ -18,7 +18,7 @@ interface Look {
 }
 
 const circle = (x: number, y: number): string => `<circle cx="${at(x)}" cy="${at(y)}" r="5"/>`;
-const point = (x: number, y: number): string => `<path d="M${at(x)} ${at(y + 6)}l5.5 -10h-11z"/>`;
+const triangleDown = (x: number, y: number): string => `<path d="M${at(x)} ${at(y + 6)}l5.5 -10h-11z"/>`;
 const square = (x: number, y: number): string =>
   `<rect x="${at(x - 4.5)}" y="${at(y - 4.5)}" width="9" height="9"/>`;
 const triangle = (x: number, y: number): string => `<path d="M${at(x)} ${at(y - 6)}l5.5 10h-11z"/>`;
@@ -29,7 +29,12 @@ const diamond = (x: number, y: number): string =>
 const looks: Readonly<Record<Method, Look>> = {
   vanilla: { label: 'all patches', light: '#444444', dark: '#d0d0d0', marker: circle },
   visionzip: { label: 'VisionZip', light: '#c44e00', dark: '#ff9d5c', marker: circle },
-  'visionzip-paper': { label: 'VisionZip, averaged', light: '#8f5a00', dark: '#e3c05c', marker: point },
+  'visionzip-paper': {
+    label: 'VisionZip, averaged',
+    light: '#8f5a00',
+    dark: '#e3c05c',
+    marker: triangleDown,
+  },
   'cls-top-k': { label: 'CLS top-k', light: '#0066a6', dark: '#62b8f0', marker: square },
   random: { label: 'random patches', light: '#00785a', dark: '#3fd6ab', marker: triangle },
   uniform: { label: 'uniform stride', light: '#a3487f', dark: '#ec9fcc', marker: diamond },

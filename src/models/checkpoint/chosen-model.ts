@@ -1,7 +1,7 @@
 // Files that someone chose or dropped in a browser as ModelFiles. SPEC M-2.36.
 
 import { FileError } from '../../tensor/errors.ts';
-import { checkFileName, type ModelFile, type ModelFiles, quoted } from './model-files.ts';
+import { checkFileName, checkRange, type ModelFile, type ModelFiles, quoted } from './model-files.ts';
 
 /**
  * The model whose files are `files`, by their names: those of `<input type="file" multiple>` or of a drop. Bytes are read
@@ -36,9 +36,7 @@ function openFile(who: string, file: File): ModelFile {
     name,
     size,
     async read(offset, length) {
-      if (offset + length > size) {
-        throw new FileError(`${who}: expected ${length} bytes at ${offset}, got a file of ${size}`);
-      }
+      checkRange(who, size, offset, length);
       // A browser refuses a file that has changed since it was chosen.
       const bytes = await file
         .slice(offset, offset + length)

@@ -4,7 +4,7 @@
 // which is then kept until it is closed.
 
 import { FileError } from '../../tensor/errors.ts';
-import { checkFileName, type ModelFile, type ModelFiles } from './model-files.ts';
+import { checkFileName, checkRange, type ModelFile, type ModelFiles } from './model-files.ts';
 
 /** The files below `baseUrl`. Throws FileError for a missing file, a refused or a broken connection. */
 export function fetchedModel(baseUrl: string): ModelFiles {
@@ -67,11 +67,6 @@ async function readRange(url: string, size: number, offset: number, length: numb
   const bytes = await bodyOf(url, response);
   if (bytes.length !== length) throw new FileError(`${url}: expected ${length} bytes, got ${bytes.length}`);
   return bytes;
-}
-
-function checkRange(url: string, size: number, offset: number, length: number): void {
-  if (offset + length <= size) return;
-  throw new FileError(`${url}: expected ${length} bytes at ${offset}, got a file of ${size}`);
 }
 
 async function request(url: string, options: RequestInit): Promise<Response> {

@@ -93,3 +93,9 @@ export async function readJson(files: ModelFiles, name: string, maxBytes: number
     throw new FileError(`${files.where}/${name}: expected JSON, got ${(error as Error).message}`);
   }
 }
+
+/** Throws FileError unless a file of `size` bytes holds [offset, offset + length). */
+export function checkRange(who: string, size: number, offset: number, length: number): void {
+  if (offset + length <= size) return;
+  throw new FileError(`${who}: expected ${length} bytes at ${offset}, got a file of ${size}`);
+}
