@@ -7,6 +7,8 @@ import { type Files, SLOWEST_MS, type Wrong } from './judge.ts';
 export const LARGEST_BYTES: number = 2 ** 30;
 const LARGEST_HEAP_MB = 768;
 const WATCH_MS = 100;
+/** In as many milliseconds: what fills memory grows faster on any machine, and what hangs does not. */
+const LEAST_GROWTH_BYTES = 2 ** 23;
 /** With nothing to do: waiting for what does not come. (A busy machine makes no thread idle.) */
 const LONGEST_WAIT_MS = 10_000;
 const LONGEST_PROCESS_MS = 300_000;
@@ -43,6 +45,8 @@ export interface Examination {
 
 export interface Died {
   readonly died: Wrong;
+  /** Of the counters, when it died. */
+  readonly begun: number;
 }
 
 export function newCounters(): Int32Array<SharedArrayBuffer> {
@@ -73,13 +77,13 @@ export function nextMessage<T>(thread: Worker, counters: Int32Array, processes: 
       const waits = waited > (processes ? LONGEST_PROCESS_MS : LONGEST_WAIT_MS);
       const computes = !processes && (user + system) / 1000 > SLOWEST_MS;
       if (!waits && !computes) return;
-      const resident = process.memoryUsage.rss();
+      const resident = residentAtRest();
       if (resident > LARGEST_BYTES) {
-        settle({ died: { kind: 'memory', text: `took ${resident} bytes` } });
+        settle({ died: { kind: 'memory', text: `took ${resident} bytes` }, begun });
         return;
       }
       const what = computes ? `${SLOWEST_MS} ms of processor time` : `${waited.toFixed(0)} ms of waiting`;
-      settle({ died: { kind: 'hang', text: `expected an end, got none in ${what}` } });
+      settle({ died: { kind: 'hang', text: `expected an end, got none in ${what}` }, begun });
     }, WATCH_MS);
     // Each by itself: removeAllListeners() would also remove what starts the port again for the next message.
     const settle = (outcome: T | Died): void => {
@@ -89,13 +93,30 @@ export function nextMessage<T>(thread: Worker, counters: Int32Array, processes: 
       resolve(outcome);
     };
     const onExit = (code: number): void => {
-      settle({ died: { kind: 'crash', text: `ended with ${code}` } });
+      settle({
+        died: { kind: 'crash', text: `ended with ${code}` },
+        begun: Atomics.load(counters, COUNTERS.begun),
+      });
     };
     const onError = (error: NodeJS.ErrnoException): void => {
       const outOfMemory = error.code === 'ERR_WORKER_OUT_OF_MEMORY';
       const text = error.stack ?? String(error);
-      settle({ died: { kind: outOfMemory ? 'memory' : `crash: ${error.name}`, text } });
+      settle({
+        died: { kind: outOfMemory ? 'memory' : `crash: ${error.name}`, text },
+        begun: Atomics.load(counters, COUNTERS.begun),
+      });
     };
     thread.once('message', settle).once('exit', onExit).once('error', onError);
   });
+}
+
+/** Bytes of the process once they have stopped growing or are too many: a gigabyte may take more time than a hang has. */
+function residentAtRest(): number {
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  for (let last = process.memoryUsage.rss(); ; ) {
+    Atomics.wait(clock, 0, 0, WATCH_MS);
+    const resident = process.memoryUsage.rss();
+    if (resident > LARGEST_BYTES || resident - last < LEAST_GROWTH_BYTES) return resident;
+    last = resident;
+  }
 }

@@ -66,8 +66,7 @@ async function fuzzAll(options: FuzzOptions, counters: Int32Array<SharedArrayBuf
     const thread = startThread(options.worker, job);
     const end = await nextMessage<RunsEnd>(thread, counters, processes);
     await thread.terminate();
-    const died = 'died' in end ? { run: Atomics.load(counters, COUNTERS.begun) - 1, wrong: end.died } : null;
-    const finding = 'died' in end ? died : end.finding;
+    const finding = 'died' in end ? { run: end.begun - 1, wrong: end.died } : end.finding;
     if (finding === null) break;
     if (finding.run < from) throw new Error(`the thread did not start: ${finding.wrong.text}`);
     const run = drawnRun(list, corpus, seed, finding.run);

@@ -24,7 +24,7 @@ if (runs === null) {
     const found = list.find((one) => one.name === target) as Target;
     forgetPeak();
     const { wrong } = await examine(found, file);
-    parentPort?.postMessage({ wrong: wrong ?? tooLarge() } satisfies Examination);
+    parentPort?.postMessage({ wrong: tooLarge() ?? wrong } satisfies Examination);
   });
 } else {
   parentPort?.postMessage(await readAll(runs));
@@ -41,7 +41,7 @@ async function readAll({ seed, from, to, corpus, known }: NonNullable<Job['runs'
     // Ctrl-C reaches the processes that a target starts, too.
     if (target.processes === true && Atomics.load(counters, COUNTERS.stop) === 1) return { finding: null };
     Atomics.add(counters, accepted ? COUNTERS.read : COUNTERS.refused, 1);
-    const wrong = judged ?? tooLarge();
+    const wrong = tooLarge() ?? judged; // what fills a gigabyte may also be slow
     if (wrong === null) continue;
     // What took the memory may still hold it.
     if (wrong.kind === 'memory' || !known.includes(`${target.name}: ${wrong.kind}`))
