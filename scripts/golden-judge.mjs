@@ -1,12 +1,13 @@
-// Judges what another implementation computed: `npm run golden:judge -- GROUP FILE [GOLDEN]`. SPEC G-1.5, G-1.6.
+// Judges what another implementation computed: `npm run golden:judge -- GROUP FILE [GOLDEN] [--precision f16]`. SPEC G-1.5, G-1.6.
 //
 // FILE is a safetensors file with any of the tensors of a group, under the names that they have there: CASE/STAGE, F32 or
 // I32. Each is judged by the rule that the manifest gives for its stage, inputs aside; of a case, the first stage of the pipeline that
-// diverges is named. A set or a choice may differ from the golden where its margin is within the tolerances; what follows
+// diverges is named. With f16 the tolerances are those of what stores float16 between its operations. A set or a choice may differ from the golden where its margin is within the tolerances; what follows
 // from it is then not judged, but counted. docs/porting.md says how a port makes such a file.
 
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { GoldenError, groupNames, readGroup, readTensors, ruleName, valuesOf } from './golden/group.mjs';
 
 const SHOWN = 20;
@@ -42,19 +43,20 @@ function placeOf(index, shape) {
 }
 
 /** G-1.5: the largest error in tolerances, and its place. What is not a number is off by infinity. */
-function worstElement(got, golden, { relativeTo, value }) {
+function worstElement(got, golden, { relativeTo, value, least = 0 }) {
   const bound = value * (relativeTo === 'rms' ? rms(golden) : 1);
   let worst = { ratio: 0, at: 0 };
   for (let i = 0; i < golden.length; i++) {
     const error = Math.abs(got[i] - golden[i]);
-    const ratio = error === 0 ? 0 : error / (relativeTo === 'element' ? value * Math.abs(golden[i]) : bound);
+    const ratio =
+      error === 0 ? 0 : error / (relativeTo === 'element' ? value * Math.abs(golden[i]) + least : bound);
     if (!(ratio <= worst.ratio)) worst = { ratio: Number.isNaN(ratio) ? Infinity : ratio, at: i };
   }
   return worst;
 }
 
 /** G-1.6. Why no scores within the bound have this set as their largest, or null. Tokens are counted with CLS as 0. */
-function whyNoSet(kept, [B, K], scores, bound) {
+function whyNoSet(kept, [B, K], scores, { bound, least }) {
   const P = scores.length / B;
   for (let b = 0; b < B; b++) {
     const row = kept.subarray(b * K, (b + 1) * K);
@@ -64,7 +66,7 @@ function whyNoSet(kept, [B, K], scores, bound) {
     let [weakest, strongest] = [Infinity, -Infinity];
     for (let token = 1; token <= P; token++) {
       const score = scores[b * P + token - 1];
-      const margin = bound * Math.abs(score);
+      const margin = bound * Math.abs(score) + least;
       if (chosen.has(token)) weakest = Math.min(weakest, score + margin);
       else strongest = Math.max(strongest, score - margin);
     }
@@ -87,27 +89,38 @@ function whyNoChoice(chosen, candidates, bound) {
 }
 
 /** The golden scores behind a decision, and how far they may be off. */
-function scoresBehind({ manifest, tensors }, { id, expected }, stage) {
+function scoresBehind({ manifest, tensors }, { id, expected }, stage, precision) {
   const [path, suffix = ''] = stage.split(/(?=@)/);
   const name = path.split('.').at(-1);
   const own = path.slice(0, path.length - name.length) + SCORES_OF[name];
   const scoresName = `${own}${suffix}` in expected ? `${own}${suffix}` : own;
   const values = valuesOf(tensors.get(`${id}/${scoresName}`));
-  const { relativeTo, value } = manifest.stages[ruleName(scoresName)].tolerance;
-  return { values, bound: relativeTo === 'rms' ? value * rms(values) : value };
+  const { relativeTo, value, least = 0 } = toleranceAt(manifest.stages[ruleName(scoresName)], precision);
+  return { values, least, bound: relativeTo === 'rms' ? value * rms(values) : value };
+}
+
+/** G-1.5: the tolerance of a rule at a precision. */
+function toleranceAt({ tolerance }, precision) {
+  return precision === 'f32' ? tolerance : { relativeTo: tolerance.relativeTo, ...tolerance.f16 };
+}
+
+/** Whether there is one: where no float16 run decided as float64 did, nothing was measured behind the decision. */
+function canBeJudged({ tolerance }, precision) {
+  return precision === 'f32' || tolerance === undefined || tolerance.f16 !== undefined;
 }
 
 /** Judges one stage: { wrong, ratio, differs }, wrong being null or what is. */
-function judgeStage(group, one, stage, found) {
+function judgeStage(group, one, stage, found, precision) {
   const golden = group.tensors.get(`${one.id}/${stage}`);
   if (found.dtype !== golden.dtype || `${found.shape}` !== `${golden.shape}`) {
     const type = ({ dtype, shape }) => `${dtype} [${shape.join(', ')}]`;
     return { wrong: `expected ${type(golden)}, got ${type(found)}`, ratio: Infinity };
   }
   const [got, values] = [valuesOf(found), valuesOf(golden)];
-  const { kind, tolerance } = group.manifest.stages[ruleName(stage)];
+  const rule = group.manifest.stages[ruleName(stage)];
+  const { kind } = rule;
   if (kind === 'real') {
-    const { ratio, at } = worstElement(got, values, tolerance);
+    const { ratio, at } = worstElement(got, values, toleranceAt(rule, precision));
     if (ratio <= 1) return { wrong: null, ratio };
     return {
       wrong: `at ${placeOf(at, golden.shape)} expected ${values[at]}, got ${got[at]}`,
@@ -117,10 +130,10 @@ function judgeStage(group, one, stage, found) {
   const at = values.findIndex((value, i) => value !== got[i]);
   if (at < 0) return { wrong: null, ratio: 0 };
   if (kind === 'topk_set' || kind === 'argmax') {
-    const scores = scoresBehind(group, one, stage);
+    const scores = scoresBehind(group, one, stage, precision);
     const wrong =
       kind === 'topk_set'
-        ? whyNoSet(got, golden.shape, scores.values, scores.bound)
+        ? whyNoSet(got, golden.shape, scores.values, scores)
         : whyNoChoice(got, scores.values, scores.bound);
     return wrong === null ? { wrong, ratio: 0, differs: true } : { wrong, ratio: Infinity };
   }
@@ -138,19 +151,19 @@ function openedBy(stage) {
 }
 
 /** Judges a case: { judged, open, largest, message }, message being null if nothing diverges. */
-function judgeCase(group, one, tensors) {
+function judgeCase(group, one, tensors, precision) {
   const open = new Set();
   const divergences = [];
   const counts = { judged: 0, open: 0, largest: { ratio: 0, stage: '' } };
   for (const stage of Object.keys(one.expected)) {
     const found = tensors.get(`${one.id}/${stage}`);
-    if (found === undefined) continue;
+    if (found === undefined || !canBeJudged(group.manifest.stages[ruleName(stage)], precision)) continue;
     if (open.has(stage.replace(/\.(rows|lengths)/, ''))) {
       counts.open++;
       continue;
     }
     counts.judged++;
-    const { wrong, ratio, differs = false } = judgeStage(group, one, stage, found);
+    const { wrong, ratio, differs = false } = judgeStage(group, one, stage, found, precision);
     if (differs) for (const next of openedBy(stage)) open.add(next);
     if (wrong !== null) divergences.push({ stage, ratio, wrong });
     else if (ratio > counts.largest.ratio) counts.largest = { ratio, stage };
@@ -165,7 +178,7 @@ function judgeCase(group, one, tensors) {
   };
 }
 
-function judgeFile(group, file, tensors) {
+function judgeFile(group, file, tensors, precision) {
   const { cases } = group.manifest;
   const keysOf = (part) =>
     new Set(cases.flatMap((one) => Object.keys(one[part]).map((s) => `${one.id}/${s}`)));
@@ -174,7 +187,7 @@ function judgeFile(group, file, tensors) {
   const messages = strangers.map((key) => `${file} ${key}: expected a stage of ${group.name}, got none`);
   const total = { judged: 0, open: 0, cases: 0, largest: { ratio: 0, stage: 'any stage' } };
   for (const one of cases) {
-    const { judged, open, largest, message } = judgeCase(group, one, tensors);
+    const { judged, open, largest, message } = judgeCase(group, one, tensors, precision);
     total.judged += judged;
     total.open += open;
     if (judged > 0) total.cases++;
@@ -192,19 +205,27 @@ function judgeFile(group, file, tensors) {
   return messages.length === 0;
 }
 
-const [name, file, goldenArgument = 'golden'] = process.argv.slice(2);
-const root = resolve(goldenArgument);
 try {
+  const { values, positionals } = parseArgs({
+    options: { precision: { type: 'string', default: 'f32' } },
+    allowPositionals: true,
+  });
+  const [name, file, goldenArgument = 'golden'] = positionals;
+  const root = resolve(goldenArgument);
+  if (!['f32', 'f16'].includes(values.precision)) {
+    throw new GoldenError(`expected --precision f32 or f16, got ${values.precision}`);
+  }
   if (name === undefined || file === undefined || !groupNames(root).includes(name)) {
     throw new GoldenError(
-      `expected a group (${groupNames(root).join(', ')}) and a safetensors file, got ${process.argv.slice(2).join(' ') || 'nothing'}`,
+      `expected a group (${groupNames(root).join(', ')}) and a safetensors file, got ${positionals.join(' ') || 'nothing'}`,
     );
   }
   const group = readGroup(root, name);
   const tensors = readTensors(file, readFileSync(resolve(file)));
-  process.exitCode = judgeFile(group, file, tensors) ? 0 : 1;
+  process.exitCode = judgeFile(group, file, tensors, values.precision) ? 0 : 1;
 } catch (error) {
-  if (!(error instanceof GoldenError) && error.code !== 'ENOENT') throw error;
+  const isUsage = error instanceof GoldenError || `${error.code}`.startsWith('ERR_PARSE_ARGS');
+  if (!isUsage && error.code !== 'ENOENT') throw error;
   console.error(`golden-judge: ${error.message}`);
   process.exitCode = 2;
 }

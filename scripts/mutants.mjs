@@ -1,5 +1,6 @@
 // Plants bugs that ports are known to have, one at a time, and sees whether the suite catches them:
-// `npm run mutants [-- --quick] [-- --only 28,77] [-- --properties] [-- --clauses] [-- --jobs 2] [-- --report FILE]`.
+// `npm run mutants [-- --quick] [-- --only 28,77] [-- --properties] [-- --clauses] [-- --record] [-- --jobs 2]
+// [-- --report FILE]`.
 //
 // A mutant is a text patch on a copy of src, run against the unchanged specs; the product has no switches for it. What
 // catches it is
@@ -10,7 +11,8 @@
 //
 // and each that a mutant names has to turn red; what else does is not looked at, a golden counts for no clause. A mutant
 // that survives, whose patch no longer applies, or that is no program, fails the command. So does a test that is red
-// without a mutant. Mutants run in as many copies side by side as --jobs says, by default two.
+// without a mutant. Mutants run in as many copies side by side as --jobs says, by default two. `--record` plants those that
+// goldens catch, and writes into the manifests by how much the weakest showed at each stage (`mutantMin`, golden/README.md).
 
 import { spawn } from 'node:child_process';
 import {
@@ -27,6 +29,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from './build.mjs';
+import { divergenceOf, recordMargins } from './golden/mutant-margins.mjs';
 import { mutants as all } from './mutants/index.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -35,17 +38,30 @@ const LIMIT_MS = 300_000;
 const flag = { type: 'boolean', default: false };
 const text = { type: 'string' };
 const { values } = parseArgs({
-  options: { quick: flag, properties: flag, clauses: flag, only: text, jobs: text, report: text },
+  options: {
+    quick: flag,
+    properties: flag,
+    clauses: flag,
+    only: text,
+    jobs: text,
+    report: text,
+    record: flag,
+  },
 });
 const only = values.only?.split(',').map(Number);
 const mutants = all.filter(
-  ({ id, quick = false, properties, clauses }) =>
+  ({ id, quick = false, group, properties, clauses }) =>
     only?.includes(id) ??
-    ((!values.quick || quick) &&
+    ((!values.record || group !== undefined) &&
+      (!values.quick || quick) &&
       (!values.properties || properties !== undefined) &&
       (!values.clauses || clauses !== undefined)),
 );
 const jobs = Number(values.jobs ?? Math.min(2, availableParallelism()));
+if (values.record && (values.quick || only !== undefined)) {
+  console.error('mutants: expected --record with all bugs, which --quick and --only leave out');
+  process.exit(2);
+}
 if (!Number.isInteger(jobs) || jobs < 1) {
   console.error(`mutants: expected --jobs of 1 or more, got ${values.jobs}`);
   process.exit(2);
@@ -62,13 +78,15 @@ for (let i = 0; i < Math.min(jobs, mutants.length); i++) copies.push(copyOfTree(
 
 const start = performance.now();
 const report = { caught: 0, survived: 0 };
+const divergences = [];
 try {
   await control();
   const queue = [...mutants];
   await Promise.all(
     copies.map(async (copy) => {
       for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-        const { red, verdict } = await judged(copy, mutant);
+        const { red, verdict, divergence = null } = await judged(copy, mutant);
+        if (divergence !== null) divergences.push(divergence);
         report[red ? 'caught' : 'survived']++;
         console.log(`${String(mutant.id).padStart(4)}  ${mutant.bug.padEnd(66)}  ${verdict}`);
       }
@@ -80,6 +98,11 @@ try {
 }
 const seconds = ((performance.now() - start) / 1000).toFixed(0);
 console.log(`${report.caught} of ${mutants.length} mutants caught in ${seconds} s.`);
+if (values.record) {
+  for (const [group, stage, times] of recordMargins(join(ROOT, 'golden'), divergences)) {
+    console.log(`${group} ${stage}: the weakest bug shows by ${times.toPrecision(3)} tolerances`);
+  }
+}
 if (values.report !== undefined) {
   // In the form of vitest's, for count-tests.mjs.
   const { caught: numPassedTests, survived: numFailedTests } = report;
@@ -152,7 +175,7 @@ async function judgeGoldens(copy, { id, group }) {
   const [, stage = 'rejected', factor = /Error: (.{0,80})/.exec(output)?.[1] ?? ''] =
     /first divergence at (\S+) \(([^)]*)\)/.exec(output) ?? [];
   const red = !/Tests .*\d+ passed/.test(output) || /failed/.test(output);
-  return { red, verdict: red ? `${stage} ${factor}` : 'SURVIVED', output };
+  return { red, verdict: red ? `${stage} ${factor}` : 'SURVIVED', output, divergence: divergenceOf(output) };
 }
 
 /** Runs the tests of the clauses and properties that a mutant has to break, in the copy. */

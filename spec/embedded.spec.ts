@@ -8,6 +8,7 @@ import {
   encodeNextQuestion,
   encodeQuestion,
   type Llava,
+  loadLlava,
   type PixelValues,
   type PromptTemplate,
 } from '../src/models/index.ts';
@@ -17,10 +18,12 @@ import { goldenPixels, goldenTokens, runAnswer, runChat, runProjector } from './
 import { compared, headroom, type Judge, judgeCase, toleranceOf } from './support/golden-judge.ts';
 import { runClipStages, runEncoder, runLlamaLayers } from './support/golden-runs.ts';
 import { judgeStages } from './support/golden-stages.ts';
+import { expectEnsemble, expectFromEnsemble } from './support/golden-tolerances.ts';
 import { contested, judgePlans, towerPlans } from './support/golden-zips.ts';
 import { testGpu } from './support/gpu.ts';
 import type { Host } from './support/recipe.ts';
-import { loadTinyLlava } from './support/tiny-llava.ts';
+import { tinyLlavaFiles } from './support/tiny-llava.ts';
+import { weights } from './support/ways.ts';
 
 const gpu = await testGpu();
 const group = await readGroup('embedded', readFile);
@@ -29,7 +32,7 @@ const LIMIT_MS = 120_000;
 let llava: Llava;
 
 beforeAll(async () => {
-  llava = await loadTinyLlava(gpu);
+  llava = await loadLlava(gpu, tinyLlavaFiles, { weights });
 });
 
 afterAll(() => {
@@ -176,11 +179,12 @@ describe('G-1.9 what the group holds', () => {
     expect(createHash('sha256').update(bytes).digest('hex')).toBe(fileSha256);
   });
 
-  it('G-1.5 a tolerance is the larger of 2^-20 and 8 times what the float32 run of the original needs', () => {
+  it('G-1.5 a tolerance is 4 times what the ensemble of the original needs, and at least 2^-20', () => {
+    expectEnsemble(group.manifest);
     for (const [stage, { kind, tolerance }] of Object.entries(group.manifest.stages)) {
       expect(tolerance === undefined, stage).toBe(kind !== 'real');
       if (tolerance === undefined) continue;
-      expect(tolerance.value, stage).toBe(Math.max(8 * tolerance.legitMax, 2 ** -20));
+      expectFromEnsemble(stage, tolerance);
       expect(tolerance.value, stage).toBeLessThan(5e-4);
     }
   });

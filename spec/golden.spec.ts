@@ -27,6 +27,7 @@ import {
 import { goldenClip, goldenLlama } from './support/golden-models.ts';
 import { runClipStages, runEncoder, runGreedy, runLlamaLayers } from './support/golden-runs.ts';
 import { judgeStages } from './support/golden-stages.ts';
+import { expectEnsemble, expectFromEnsemble } from './support/golden-tolerances.ts';
 import { contested, judgePlans, towerPlans, type ZipPlan } from './support/golden-zips.ts';
 import { testGpu } from './support/gpu.ts';
 import { grid8 } from './support/grid8.ts';
@@ -110,12 +111,13 @@ describe('G-1 the form of the goldens', () => {
     expect(checked).toBeGreaterThan(300);
   });
 
-  it('G-1.5 a tolerance is the larger of 2^-20 and 8 times what the float32 run of the original needs', () => {
+  it('G-1.5 a tolerance is 4 times what the ensemble of the original needs, and at least 2^-20', () => {
     for (const { manifest } of groups.values()) {
+      expectEnsemble(manifest);
       for (const [stage, { kind, tolerance }] of Object.entries(manifest.stages)) {
         expect(tolerance === undefined, stage).toBe(kind !== 'real');
         if (tolerance === undefined) continue;
-        expect(tolerance.value, stage).toBe(Math.max(8 * tolerance.legitMax, 2 ** -20));
+        expectFromEnsemble(stage, tolerance);
         expect(tolerance.value, stage).toBeLessThan(2e-4);
       }
     }

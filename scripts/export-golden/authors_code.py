@@ -55,6 +55,11 @@ def default_dtype(dtype):
         torch.set_default_dtype(before)
 
 
+def host(x):
+    """A tensor in NumPy, reals in float64: what is done with them there adds no error."""
+    return (x.double() if x.is_floating_point() else x).numpy()
+
+
 def commit_of(folder):
     return subprocess.check_output(["git", "-C", str(folder), "rev-parse", "HEAD"], text=True).strip()
 
@@ -95,13 +100,13 @@ def zip_stages(watch, tokens, all_indices, token_count):
     rest = numpy.stack([numpy.setdiff1d(numpy.arange(token_count), row) for row in kept])
     targets = rest[:, target_places.numpy()]
     return {
-        "scores": scores.numpy(),
+        "scores": host(scores),
         "keptTokenIndices": kept,
         "targetTokenIndices": targets,
-        "similarity": similarity.numpy(),
+        "similarity": host(similarity),
         "assignment": assignment.numpy(),
         "counts": one_hot_sums.numpy().astype(numpy.int64),
-        "tokens": tokens.numpy(),
+        "tokens": host(tokens),
         "byScore": by_score,
         "rest": rest,
     }

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import numpy
 import torch
-from authors_code import Watch, default_dtype, margins, zip_stages
+from authors_code import Watch, default_dtype, host, margins, zip_stages
+from ensemble import DTYPES, evaluations
 from formula_weights import fill, formula_input
 from golden_files import Group
 from transformers import CLIPVisionConfig, CLIPVisionModel
@@ -47,13 +48,12 @@ def build(authors, config, dtype):
 
 
 def patch(authors, tower, K, M):
-    """The authors' public call; True if the list `r` had to be set."""
+    """The authors' public call. For another tower than theirs the list `r` has to be set."""
+    tower.vision_tower.__class__ = CLIPVisionModel  # visionzip() would make a class of the class of the last time
     authors.visionzip(SimpleNamespace(model=SimpleNamespace(vision_tower=tower)), dominant=K, contextual=M)
     layer_count = len(tower.vision_tower.vision_model.encoder.layers)
-    if layer_count == AUTHORS_LAYERS:
-        return False
-    tower.vision_tower.r = [0] * (layer_count - 2) + [1, 0]
-    return True
+    if layer_count != AUTHORS_LAYERS:
+        tower.vision_tower.r = [0] * (layer_count - 2) + [1, 0]
 
 
 def watch_modules(tower):
@@ -79,70 +79,80 @@ def split_heads(x, head_count):
 def check_metric(tower, notes, config):
     """What the authors' attention keeps as `metric` is the mean over the heads of the keys that a hook has seen."""
     used = config["num_hidden_layers"] - 2
-    keys = split_heads(notes[(used, "keys")].numpy(), config["num_attention_heads"])
-    metric = tower.vision_tower.vision_model.encoder.layers[used].metric.numpy()
-    assert numpy.allclose(metric, keys.mean(1), rtol=0, atol=8 * numpy.finfo(metric.dtype).eps * numpy.abs(keys).max())
+    keys = split_heads(host(notes[(used, "keys")]), config["num_attention_heads"])
+    metric = tower.vision_tower.vision_model.encoder.layers[used].metric
+    assert numpy.allclose(host(metric), keys.mean(1), rtol=0, atol=8 * torch.finfo(metric.dtype).eps * numpy.abs(keys).max())
 
 
 def layer_stages(notes, config):
     """All stages up to the second-to-last layer, which is the one that VisionZip reads."""
     output = notes["model"]
     used = config["num_hidden_layers"] - 2
-    stages = {"embeddings": output.hidden_states[0].numpy()}
+    stages = {"embeddings": host(output.hidden_states[0])}
     for i in range(used + 1):
-        keys = split_heads(notes[(i, "keys")].numpy(), config["num_attention_heads"])
-        stages[f"layers.{i}.attentionIn"] = notes[(i, "attentionIn")].numpy()
+        keys = split_heads(host(notes[(i, "keys")]), config["num_attention_heads"])
+        stages[f"layers.{i}.attentionIn"] = host(notes[(i, "attentionIn")])
         stages["keys" if i == used else f"layers.{i}.keys"] = keys
         if i == used:
-            stages["clsAttention"] = output.attentions[used][:, :, 0].numpy()
-        stages[f"layers.{i}.attentionOut"] = notes[(i, "attentionOut")].numpy()
-        stages["hiddenStates" if i == used else f"layers.{i}.hiddenStates"] = output.hidden_states[i + 1].numpy()
+            stages["clsAttention"] = host(output.attentions[used][:, :, 0])
+        stages[f"layers.{i}.attentionOut"] = host(notes[(i, "attentionOut")])
+        stages["hiddenStates" if i == used else f"layers.{i}.hiddenStates"] = host(output.hidden_states[i + 1])
     return stages
 
 
-def run(authors, model_id, config, shifts, pixels, budgets, dtype):
-    """Every stage of one tower at one precision, the decisions at each budget, and how the weights are made."""
-    tower = build(authors, config, dtype)
-    weights = fill(model_id, tower.vision_tower, shifts)
-    notes = watch_modules(tower)
+def run(authors, tower, notes, pixels, budgets, dtype):
+    """Every stage of one tower, and the decisions at each budget."""
     zips = {}
     for K, M in budgets:
-        overridden = patch(authors, tower, K, M)
+        patch(authors, tower, K, M)
         with default_dtype(dtype), Watch() as watch, torch.no_grad():
             tokens, all_indices = tower(torch.tensor(pixels, dtype=dtype))
-        check_metric(tower, notes, config)
+        check_metric(tower, notes, tower.vision_tower.config.to_dict())
         zips[f"{K}+{M}"] = zip_stages(watch, tokens, all_indices, notes["model"].hidden_states[0].shape[1])
-    return layer_stages(notes, config), zips, weights, overridden
+    return layer_stages(notes, tower.vision_tower.config.to_dict()), zips
 
 
-def add_tower(group, authors, model_id, config, budgets, batch=1, shifts=None, flags=(), shorten=None):
+def agreeing(stages, zips, exact_zips):
+    """What can be compared of a run: all before its first decision that is not that of float64."""
+    result = dict(stages)
+    for budget, other in zips.items():
+        exact = exact_zips[budget]
+        result[f"scores@{budget}"] = other["scores"]
+        same_kept = numpy.array_equal(exact["keptTokenIndices"], other["keptTokenIndices"])
+        if same_kept:
+            result[f"similarity@{budget}"] = other["similarity"]
+        if same_kept and numpy.array_equal(exact["assignment"], other["assignment"]):
+            result[f"tokens@{budget}"] = other["tokens"]
+    return result
+
+
+def add_tower(group, authors, model_id, config, budgets, batch=1, shifts=None, flags=(), shorten=lambda stages: stages, evaluated=None):
+    """`evaluated`: how many of the budgets the tolerances come from, by default all."""
     shape = (batch, 3, config["image_size"], config["image_size"])
     record, pixels = formula_input(f"{model_id}:pixelValues", shape, 1)
-    exact, zips, weights, overridden = run(authors, model_id, config, shifts, pixels, budgets, torch.float64)
-    rough, rough_zips, _, _ = run(authors, model_id, config, shifts, pixels, budgets, torch.float32)
-    expected, single, found = dict(exact), dict(rough), {}
+    towers, weights = {}, None
+    for dtype in (torch.float64, *DTYPES.values()):
+        tower = build(authors, config, dtype)
+        weights = fill(model_id, tower.vision_tower, shifts)
+        towers[dtype] = (tower, watch_modules(tower))
+    exact, zips = run(authors, *towers[torch.float64], pixels, budgets, torch.float64)
+    expected = dict(exact)
     for budget, stages in zips.items():
-        other = rough_zips[budget]
-        found[budget] = margins(stages)
-        for name in ZIP_KINDS:
-            expected[f"{name}@{budget}"] = stages[name]
-        single[f"scores@{budget}"] = other["scores"]
-        same_kept = numpy.array_equal(stages["keptTokenIndices"], other["keptTokenIndices"])
-        if same_kept:
-            single[f"similarity@{budget}"] = other["similarity"]
-        if same_kept and numpy.array_equal(stages["assignment"], other["assignment"]):
-            single[f"tokens@{budget}"] = other["tokens"]
-    if shorten is not None:
-        expected, single = shorten(expected), shorten(single)
+        expected.update({f"{name}@{budget}": stages[name] for name in ZIP_KINDS})
+    legitimate = {}
+    for one in group.evaluations:
+        with one.arithmetic():
+            stages = run(authors, *towers[one.dtype], pixels, budgets[:evaluated], one.dtype)
+        legitimate[one] = shorten(agreeing(*stages, zips))
     group.weights[model_id] = {"config": config, "tensors": weights}
     group.add(
         model_id,
         {"pixelValues": record},
-        expected,
-        single,
-        params={"B": batch, "budgets": [[K, M] for K, M in budgets], "rOverridden": overridden},
+        shorten(expected),
+        legitimate,
+        params={"B": batch, "budgets": [[K, M] for K, M in budgets], "rOverridden": config["num_hidden_layers"] != AUTHORS_LAYERS},
         flags=sorted(flags),
-        margins=found,
+        margins={budget: margins(stages) for budget, stages in zips.items()},
     )
 
 
@@ -165,6 +175,7 @@ def clip_tiny(authors):
         "Small CLIP towers with formula weights, patched by the authors' visionzip(): every stage from pixels to tokens.",
         ["M-4", "VZ-2", "VZ-3", "VZ-4"],
         {**LAYER_KINDS, **ZIP_KINDS},
+        evaluations(),
     )
     add_tower(group, authors, "tiny-plain", config(32, 64, 4, 4, 40, 8), [(6, 3), (10, 4), (1, 5)])
     add_tower(group, authors, "tiny-odd-grid", config(30, 45, 3, 3, 49, 7), [(9, 5), (20, 7)], flags=["OddSizes"])
@@ -204,12 +215,12 @@ def shorten_wide(stages):
     return result
 
 
-def wide(authors, name, description, model_id, layer_count, flags=()):
+def wide(authors, name, description, model_id, layer_count, flags=(), evaluated=None):
     ends = [f"{stage}.{part}" for stage in ("embeddings", *LAYER_KINDS) for part in ("rows", "lengths")]
     kinds = {stage: ("real", "rms") for stage in (*ends, "meanKeys", "contextualTokens")}
-    group = Group(name, description, ["M-4", "VZ-2", "VZ-3", "VZ-4.3"], {**kinds, **LAYER_KINDS, **ZIP_KINDS})
+    group = Group(name, description, ["M-4", "VZ-2", "VZ-3", "VZ-4.3"], {**kinds, **LAYER_KINDS, **ZIP_KINDS}, evaluations(with_held_out=False))
     sizes = config(1024, 4096, layer_count, 16, 336, 14)
-    add_tower(group, authors, model_id, sizes, list(WIDE_BUDGETS), flags=flags, shorten=shorten_wide)
+    add_tower(group, authors, model_id, sizes, list(WIDE_BUDGETS), flags=flags, shorten=shorten_wide, evaluated=evaluated)
     group.cases[-1]["params"]["rows"] = list(WIDE_ROWS)
     return group
 
@@ -221,4 +232,4 @@ def clip_large(authors):
 
 def clip_full(authors):
     description = "CLIP-L/14 at 336 pixels in full, 24 layers of which 23 are used, with formula weights, at the paper's budgets."
-    return wide(authors, "clip-full", description, "clip-l-336-full", AUTHORS_LAYERS, flags=["PatchedAsIs"])
+    return wide(authors, "clip-full", description, "clip-l-336-full", AUTHORS_LAYERS, flags=["PatchedAsIs"], evaluated=1)

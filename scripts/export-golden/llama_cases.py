@@ -5,13 +5,15 @@ The authors' code changes nothing in the decoder; it is transformers' own, as LL
 
 import numpy
 import torch
-from authors_code import default_dtype
+from authors_code import default_dtype, host
+from ensemble import DTYPES, evaluations
 from formula_weights import fill
 from golden_files import Group
 from grid8 import splitmix64
 from transformers import LlamaConfig, LlamaForCausalLM
 
 STEPS = 6
+FLOAT32_INSIDE = ("LlamaRMSNorm",)
 KINDS = {
     "inputEmbeds": ("copy", None),
     "layers.*.keys": ("real", "rms"),
@@ -33,40 +35,53 @@ def greedy(model, token_ids, forced=None):
         chosen = logits[-1].argmax(-1) if forced is None else torch.tensor(forced[:, i])
         ids.append(chosen)
         step = chosen[:, None]
-    return torch.stack(ids, 1).numpy(), torch.stack(logits, 1).numpy()
+    return torch.stack(ids, 1).numpy(), host(torch.stack(logits, 1))
 
 
-def run(model_id, config, token_ids, dtype, forced=None):
-    with default_dtype(dtype), torch.no_grad():
+def build(model_id, config, dtype):
+    """The model, and how its weights are made."""
+    with default_dtype(dtype):
         model = LlamaForCausalLM(LlamaConfig(**config, attn_implementation="eager")).eval().to(dtype)
-        weights = fill(model_id, model)
-        layer_outputs = {}
-        for i, layer in enumerate(model.model.layers):
-            layer.register_forward_hook(lambda module, inputs, output, i=i: layer_outputs.__setitem__(i, output[0]))
+    return model, fill(model_id, model)
+
+
+def run(model, token_ids, dtype, forced=None):
+    layer_outputs = {}
+    hooks = [
+        layer.register_forward_hook(lambda module, inputs, output, i=i: layer_outputs.__setitem__(i, output[0]))
+        for i, layer in enumerate(model.model.layers)
+    ]
+    with default_dtype(dtype), torch.no_grad():
         output = model(torch.tensor(token_ids), use_cache=True)
-        embeds = model.model.embed_tokens(torch.tensor(token_ids)).numpy()
-        stages = {"inputEmbeds": embeds}
+        stages = {"inputEmbeds": host(model.model.embed_tokens(torch.tensor(token_ids)))}
         for i, (keys, values) in enumerate(output.past_key_values):
-            stages[f"layers.{i}.keys"] = keys.numpy()
-            stages[f"layers.{i}.values"] = values.numpy()
-            stages[f"layers.{i}.hiddenStates"] = layer_outputs[i].numpy()
-        stages["logits"] = output.logits[:, -1].numpy()
+            stages[f"layers.{i}.keys"] = host(keys)
+            stages[f"layers.{i}.values"] = host(values)
+            stages[f"layers.{i}.hiddenStates"] = host(layer_outputs[i])
+        stages["logits"] = host(output.logits[:, -1])
+        for hook in hooks:
+            hook.remove()
         ids, logits = greedy(model, token_ids, forced)
-        stages.update({"greedyLogits": logits, "greedyIds": ids})
-    return stages, weights
+    return {**stages, "greedyLogits": logits, "greedyIds": ids}
 
 
 def add_llama(group, model_id, config, batch, length, flags=()):
     numbers = splitmix64(f"{model_id}:tokenIds", batch * length) >> numpy.uint64(11)
     token_ids = (numbers % numpy.uint64(config["vocab_size"])).astype(numpy.int64).reshape(batch, length)
-    exact, weights = run(model_id, config, token_ids, torch.float64)
-    rough, _ = run(model_id, config, token_ids, torch.float32, forced=exact["greedyIds"])
-    single = {name: x for name, x in rough.items() if name not in ("inputEmbeds", "greedyIds")}
+    model, weights = build(model_id, config, torch.float64)
+    exact = run(model, token_ids, torch.float64)
+    models = {dtype: build(model_id, config, dtype)[0] for dtype in DTYPES.values()}
+    legitimate = {}
+    for one in group.evaluations:
+        with one.arithmetic():
+            stages = run(models[one.dtype], token_ids, one.dtype, forced=exact["greedyIds"])
+        legitimate[one] = {name: x for name, x in stages.items() if name not in ("inputEmbeds", "greedyIds")}
     ordered = numpy.sort(exact["greedyLogits"], axis=-1)
     gaps = (ordered[..., -1] - ordered[..., -2]).tolist()
     group.weights[model_id] = {"config": config, "tensors": weights}
     params = {"B": batch, "T": length, "steps": STEPS}
-    group.add(model_id, {"tokenIds": token_ids}, exact, single, params=params, flags=sorted(flags), margins={"greedy": gaps})
+    flags = sorted(flags)
+    group.add(model_id, {"tokenIds": token_ids}, exact, legitimate, params=params, flags=flags, margins={"greedy": gaps})
 
 
 def config(hidden, mlp, layers, heads, kv_heads, vocab, theta=10000.0, tied=False, eps=1e-5):
@@ -90,6 +105,8 @@ def llama(authors):
         "Small Llama decoders with formula weights: grouped-query and multi-head attention, odd sizes, a tied head, scaled positions.",
         ["M-5", "M-7.1"],
         KINDS,
+        evaluations(),
+        FLOAT32_INSIDE,
     )
     add_llama(group, "llama-multi-head", config(32, 64, 3, 4, 4, 96), 1, 24)
     add_llama(group, "llama-grouped", config(48, 80, 3, 8, 2, 96), 2, 17, flags=["GroupedQuery"])

@@ -9,9 +9,11 @@ import clip_towers
 import numpy
 import torch
 from authors_code import default_dtype, margins
+from ensemble import DTYPES, evaluations
 from formula_weights import fill, formula_input
 from golden_files import Group
 from grid8 import splitmix64
+from llama_cases import FLOAT32_INSIDE
 from tiny_llava import answer, encode, generate, leads, own_name, unpatch
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlavaForConditionalGeneration
 from transformers import LlavaConfig as HubConfig
@@ -49,6 +51,7 @@ KINDS = {
     "greedyLogits": REAL,
     "greedyIds": ("argmax", None),
 }
+DECISIONS = ("keptTokenIndices", "targetTokenIndices", "assignment")
 CLEAR = 1e-3  # the least margin of any decision: none is open
 
 
@@ -128,8 +131,7 @@ def add_case(group, authors, models, hub, picture, name):
     case_id = f"picture-{picture}-{name}"
     record, pixels = formula_input(f"{MODEL_ID}:pixelValues.{picture}", (1, 3, VISION["image_size"], VISION["image_size"]), 1)
     before, after = [1, *drawn_ids(f"before.{picture}", 4)], drawn_ids(f"after.{picture}", 6)
-    exact, zipped, chosen = run(authors, models["exact"], before, after, pixels, budget, torch.float64)
-    rough, rough_zipped, _ = run(authors, models["rough"], before, after, pixels, budget, torch.float32, chosen)
+    exact, zipped, chosen = run(authors, models[torch.float64], before, after, pixels, budget, torch.float64)
     assert numpy.array_equal(exact["greedyLogits"].argmax(-1), exact["greedyIds"])
     found = {"greedy": leads(exact["greedyLogits"])}
     params = {"budget": None if budget is None else list(budget), "rOverridden": budget is not None}
@@ -137,13 +139,18 @@ def add_case(group, authors, models, hub, picture, name):
     if budget is None:
         check_hub(hub, before, after, pixels, chosen, exact["greedyLogits"])
     else:
-        decisions = {stage: zipped[stage] for stage in ("keptTokenIndices", "targetTokenIndices", "assignment")}
-        assert all(numpy.array_equal(x, rough_zipped[stage]) for stage, x in decisions.items())
+        decisions = {stage: zipped[stage] for stage in DECISIONS}
         found.update(margins(zipped))
         assert min(*found["cut"], found["assignment"]) > CLEAR, found
     inputs = {"pixelValues": record, "prompt.before": numpy.array([before]), "prompt.after": numpy.array([after])}
-    single = {stage: x for stage, x in rough.items() if stage != "greedyIds"}
-    group.add(case_id, inputs, {**decisions, **exact}, single, params=params, flags=["LinearScaling"], margins=found)
+    legitimate = {}
+    for one in group.evaluations:
+        with one.arithmetic():
+            stages, other, _ = run(authors, models[one.dtype], before, after, pixels, budget, one.dtype, chosen)
+        same = all(numpy.array_equal(x, other[stage]) for stage, x in decisions.items())
+        assert same or one.precision != "f32", one.name
+        legitimate[one] = {stage: x for stage, x in stages.items() if same and stage != "greedyIds"}
+    group.add(case_id, inputs, {**decisions, **exact}, legitimate, params=params, flags=["LinearScaling"], margins=found)
 
 
 def llava_layouts(authors):
@@ -152,11 +159,13 @@ def llava_layouts(authors):
         "One small random LLaVA, whose checkpoint the reader makes in either layout: visual tokens to greedy ids.",
         ["M-2.29", "M-5", "M-6", "M-7.1", "VZ-4"],
         KINDS,
+        evaluations(),
+        FLOAT32_INSIDE,
     )
     models = {}
-    models["exact"], weights = build(authors, torch.float64)
-    models["rough"], _ = build(authors, torch.float32)
-    hub = hub_model(models["exact"])
+    for dtype in (*DTYPES.values(), torch.float64):
+        models[dtype], weights = build(authors, dtype)
+    hub = hub_model(models[torch.float64])
     group.weights[MODEL_ID] = {"config": {"text": TEXT, "vision": VISION, "image_token_index": IMAGE_TOKEN}, "tensors": weights}
     for picture in PICTURES:
         for name in BUDGETS:

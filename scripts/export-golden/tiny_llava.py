@@ -15,8 +15,10 @@ from types import SimpleNamespace
 import clip_towers
 import numpy
 import torch
-from authors_code import Watch, default_dtype, margins, zip_stages
+from authors_code import Watch, default_dtype, host, margins, zip_stages
+from ensemble import DTYPES, evaluations
 from golden_files import Group, tensor_hash
+from llama_cases import FLOAT32_INSIDE
 from PIL import Image
 from safetensors.torch import load_file
 from transformers import CLIPImageProcessor, CLIPVisionModel, LlamaTokenizer
@@ -26,7 +28,7 @@ BUDGETS = {"162+30": (162, 30), "108+20": (108, 20), "54+10": (54, 10)}
 ALL = "576"
 STEPS = 12  # of an answer at most
 TOKEN_ROWS = (0, 1, 31, 53, 54, 63)
-LAYERS_OF = ("scene-0", "scene-2", "scene-3")  # of whose first question the decoder's layers are stored
+LAYERS_OF = ("scene-0", "scene-2", "scene-3")  # of whose first question the decoder's layers are stored, and who are run in every way
 WHOLE = ("scene-0", "54+10")  # whole tensors instead of rows
 
 # Which of the questions of cases.json, by type.
@@ -152,7 +154,7 @@ def encode(model, pixels, dtype):
         tokens, all_indices = output if isinstance(output, tuple) else (output, None)
         projected = model.model.mm_projector(tokens)
     zipped = None if all_indices is None else zip_stages(watch, tokens, all_indices, tower.num_patches + 1)
-    return tokens.numpy(), projected.numpy(), zipped
+    return host(tokens), host(projected), zipped
 
 
 def start_of(model, token_ids, pixels, dtype):
@@ -187,16 +189,16 @@ def answer(model, token_ids, pixels, chosen, dtype):
     with default_dtype(dtype), torch.no_grad():
         embeds = start_of(model, token_ids, pixels, dtype)
         step = model(inputs_embeds=embeds, use_cache=True)
-        stages = {"inputEmbeds": embeds.numpy()}
+        stages = {"inputEmbeds": host(embeds)}
         for i, (keys, values) in enumerate(step.past_key_values):
-            stages[f"layers.{i}.keys"], stages[f"layers.{i}.values"] = keys.numpy(), values.numpy()
-            stages[f"layers.{i}.hiddenStates"] = outputs[i][0].numpy()
-        stages["logits"] = logits[0].numpy()
+            stages[f"layers.{i}.keys"], stages[f"layers.{i}.values"] = host(keys), host(values)
+            stages[f"layers.{i}.hiddenStates"] = host(outputs[i][0])
+        stages["logits"] = host(logits[0])
         for token in chosen[:-1]:
             step = model(torch.tensor([[token]]), past_key_values=step.past_key_values, use_cache=True)
     for hook in hooks:
         hook.remove()
-    return {**stages, "greedyLogits": torch.stack(logits, 1).numpy(), "greedyIds": numpy.array([chosen])}
+    return {**stages, "greedyLogits": host(torch.stack(logits, 1)), "greedyIds": numpy.array([chosen])}
 
 
 def leads(logits):
@@ -264,7 +266,7 @@ def questions_about(name, kinds):
 
 
 class Pictures:
-    """Both models and what is the same for all questions about a picture."""
+    """The model at each precision, and what is the same for all questions about a picture."""
 
     def __init__(self, authors):
         from llava.mm_utils import process_images
@@ -275,9 +277,8 @@ class Pictures:
         self.process = lambda picture: process_images(
             [picture], CLIPImageProcessor.from_pretrained(MODEL), SimpleNamespace(image_aspect_ratio="pad")
         )
-        self.dtypes = {"exact": torch.float64, "rough": torch.float32}
-        self.models = {run: build(authors, self.raw, dtype) for run, dtype in self.dtypes.items()}
-        self.same = {}  # by picture and budget: whether float32 decides as float64 does
+        self.models = {dtype: build(authors, self.raw, dtype) for dtype in (torch.float64, *DTYPES.values())}
+        self.same = set()  # (evaluation, picture, budget) whose decisions are those of float64
 
     def pixels(self, name):
         file = next(MODEL.glob(f"{name}.*"))
@@ -286,9 +287,9 @@ class Pictures:
         record = {"picture": f"../tiny-llava/{file.name}", "mode": "pad", "shape": list(pixels.shape)}
         return {**record, "sha256": tensor_hash(pixels)}, pixels
 
-    def encoded(self, run, name, pixels):
+    def encoded(self, pixels, dtype):
         """All stages of a picture at one precision, and of each budget the decisions."""
-        model, dtype = self.models[run], self.dtypes[run]
+        model = self.models[dtype]
         tower = model.get_vision_tower()
         clip = {**VISION_DEFAULTS, **self.raw["vision_config"]}
         zips, projected = {}, {}
@@ -302,7 +303,7 @@ class Pictures:
                 clip_towers.check_metric(tower, notes, clip)
         stages = clip_towers.layer_stages(notes, clip)
         drop_hooks(tower)
-        close = 64 * numpy.finfo(patches.dtype).eps * numpy.abs(patches).max()
+        close = 64 * torch.finfo(dtype).eps * numpy.abs(patches).max()
         assert numpy.allclose(stages["hiddenStates"][:, 1:], patches, rtol=0, atol=close)
         return clip_towers.shorten_wide(stages), zips, projected
 
@@ -317,35 +318,65 @@ def drop_hooks(tower):
 
 def add_picture(group, pictures, name):
     record, pixels = pictures.pixels(name)
-    expected, zips, projected = pictures.encoded("exact", name, pixels)
-    single, rough_zips, rough_projected = pictures.encoded("rough", name, pixels)
-    expected["scores"], single["scores"] = zips["54+10"]["scores"], rough_zips["54+10"]["scores"]
-    found = {}
+    expected, zips, projected = pictures.encoded(pixels, torch.float64)
+    expected["scores"] = zips["54+10"]["scores"]
+    legitimate = {}
+    for one in ways_for(group, name):
+        with one.arithmetic():
+            run = pictures.encoded(pixels, one.dtype)
+        legitimate[one] = {}
+        for budget in (ALL, *BUDGETS):
+            stages, is_same = agreeing(*run, zips, budget)
+            legitimate[one].update(stages)
+            if is_same:
+                pictures.same.add((one, name, budget))
     for budget in (ALL, *BUDGETS):
-        same = budget == ALL
         if budget != ALL:
-            stages, other, (K, _) = zips[budget], rough_zips[budget], BUDGETS[budget]
+            stages, (K, _) = zips[budget], BUDGETS[budget]
             assert numpy.array_equal(stages["scores"], expected["scores"])
-            found[budget] = margins(stages)
-            same_kept = numpy.array_equal(stages["keptTokenIndices"], other["keptTokenIndices"])
-            same = same_kept and numpy.array_equal(stages["assignment"], other["assignment"])
             for stage in ("keptTokenIndices", "targetTokenIndices", "similarity", "assignment", "counts"):
                 expected[f"{stage}@{budget}"] = stages[stage]
             expected[f"contextualTokens@{budget}"] = stages["tokens"][:, K:]
-            if same_kept:
-                single[f"similarity@{budget}"] = other["similarity"]
-            if same:
-                single[f"contextualTokens@{budget}"] = other["tokens"][:, K:]
-        pictures.same[name, budget] = same
-        stored = {}
-        for source, target in ((projected, expected), (rough_projected, stored)):
-            for stage, x in rows_and_lengths("projectedTokens", source[budget], TOKEN_ROWS).items():
-                target[f"{stage}@{budget}"] = x
-        if same:
-            single.update(stored)
+        expected.update(projected_stages(projected, budget))
     params = {"kind": "picture", "budgets": [list(counts) for counts in BUDGETS.values()], "rOverridden": True}
     params.update(rows=list(clip_towers.WIDE_ROWS), tokenRows=list(TOKEN_ROWS))
-    group.add(name, {"pixelValues": record}, expected, single, params=params, flags=[], margins=found)
+    found = {budget: margins(stages) for budget, stages in zips.items()}
+    group.add(name, {"pixelValues": record}, expected, legitimate, params=params, flags=[], margins=found)
+
+
+def ways_for(group, name):
+    """A run of all pictures in all ways takes an hour: three are run in all, the others as torch computes."""
+    return [one for one in group.evaluations if name in LAYERS_OF or one.name == "library"]
+
+
+def projected_stages(projected, budget):
+    return {f"{stage}@{budget}": x for stage, x in rows_and_lengths("projectedTokens", projected[budget], TOKEN_ROWS).items()}
+
+
+def agreeing(stages, zips, projected, exact_zips, budget):
+    """What can be compared of a run at a budget: all before its first decision that is not that of float64. And whether it has none."""
+    if budget == ALL:
+        return {**stages, **projected_stages(projected, budget)}, True
+    exact, other, (K, _) = exact_zips[budget], zips[budget], BUDGETS[budget]
+    result = {"scores": other["scores"]}
+    same_kept = numpy.array_equal(exact["keptTokenIndices"], other["keptTokenIndices"])
+    if same_kept:
+        result[f"similarity@{budget}"] = other["similarity"]
+    is_same = same_kept and numpy.array_equal(exact["assignment"], other["assignment"])
+    if is_same:
+        result[f"contextualTokens@{budget}"] = other["tokens"][:, K:]
+        result.update(projected_stages(projected, budget))
+    return result, is_same
+
+
+def evaluated(group, pictures, name, budget, token_ids, pixels, chosen):
+    """The stages of an answer by every evaluation that has decided as float64 did."""
+    result = {}
+    for one in ways_for(group, name):
+        if (one, name, budget) in pictures.same:
+            with one.arithmetic():
+                result[one] = answer(pictures.models[one.dtype], token_ids, pixels, chosen, one.dtype)
+    return result
 
 
 def add_question(group, pictures, name, number, budget):
@@ -353,31 +384,32 @@ def add_question(group, pictures, name, number, budget):
     question = questions_about(name, QUESTIONS[name])[number]
     token_ids = prompt_ids(pictures.tokenizer, "hf", [question], [])
     before, after = sides(token_ids)
-    runs, chosen = {}, None
-    for run, model in pictures.models.items():
+    for model in pictures.models.values():
         set_budget(pictures.authors, model, budget)
-        chosen = chosen or generate(model, token_ids, pixels, pictures.dtypes[run])
-        runs[run] = answer(model, token_ids, pixels, chosen, pictures.dtypes[run])
-    exact = runs["exact"]
-    assert numpy.array_equal(exact["greedyLogits"].argmax(-1), exact["greedyIds"])
+    exact = pictures.models[torch.float64]
+    chosen = generate(exact, token_ids, pixels, torch.float64)
+    stages = answer(exact, token_ids, pixels, chosen, torch.float64)
+    assert numpy.array_equal(stages["greedyLogits"].argmax(-1), stages["greedyIds"])
+    gaps = leads(stages["greedyLogits"])
+    # The tolerances come from one question about each picture.
+    runs = evaluated(group, pictures, name, budget, token_ids, pixels, chosen) if number == 0 else {}
     params = {"kind": "question", "picture": name, "budget": budget, "template": "hf", "question": question}
     params["answer"] = pictures.tokenizer.decode(chosen, skip_special_tokens=True).strip()
+    keep = lambda stages: stages
     if number > 0 or name not in LAYERS_OF:
-        runs = {run: copied(stages, ("greedyLogits", "greedyIds")) for run, stages in runs.items()}
+        keep = lambda stages: copied(stages, ("greedyLogits", "greedyIds"))
     elif (name, budget) != WHOLE:
         visual = before.shape[1]
-        params["rows"] = [0, visual, visual + 63, exact["inputEmbeds"].shape[1] - 1]
-        runs = {run: shorten(stages, params["rows"]) for run, stages in runs.items()}
-    expected = {"prompt.before": before, "prompt.after": after, **runs["exact"]}
-    single = {stage: x for stage, x in runs["rough"].items() if stage != "greedyIds"}
+        params["rows"] = [0, visual, visual + 63, stages["inputEmbeds"].shape[1] - 1]
+        keep = lambda stages: shorten(stages, params["rows"])
     group.add(
         f"{name}-{number}-{budget}",
         {},
-        expected,
-        single if pictures.same[name, budget] else {},
+        {"prompt.before": before, "prompt.after": after, **keep(stages)},
+        {one: {stage: x for stage, x in keep(run).items() if stage != "greedyIds"} for one, run in runs.items()},
         params=params,
         flags=[],
-        margins={"greedy": leads(exact["greedyLogits"])},
+        margins={"greedy": gaps},
     )
 
 
@@ -386,8 +418,9 @@ def add_chat(group, pictures, name, budget, template, questions):
     _, pixels = pictures.pixels(name)
     for model in pictures.models.values():
         set_budget(pictures.authors, model, budget)
-    exact, rough = pictures.models["exact"], pictures.models["rough"]
-    answers, expected, single, gaps = [], {}, {}, []
+    exact = pictures.models[torch.float64]
+    answers, expected, gaps = [], {}, []
+    legitimate = {one: {} for one in group.evaluations}
     for i in range(len(questions)):
         token_ids = prompt_ids(pictures.tokenizer, template, questions[: i + 1], answers)
         before, after = sides(token_ids)
@@ -400,19 +433,15 @@ def add_chat(group, pictures, name, budget, template, questions):
         expected[f"turns.{i}.prompt.after"] = after
         for stage in ("greedyLogits", "greedyIds"):
             expected[f"turns.{i}.{stage}"] = stages[stage]
-        single[f"turns.{i}.greedyLogits"] = answer(rough, token_ids, pixels, chosen, torch.float32)["greedyLogits"]
+        # The tolerances come from the first conversation.
+        if name == CHATS[0][0]:
+            for one, run in evaluated(group, pictures, name, budget, token_ids, pixels, chosen).items():
+                legitimate[one][f"turns.{i}.greedyLogits"] = run["greedyLogits"]
         gaps.append(leads(stages["greedyLogits"]))
     params = {"kind": "chat", "picture": name, "budget": budget, "template": template}
     params.update(questions=list(questions), answers=answers)
-    group.add(
-        f"{name}-chat-{template}-{budget}",
-        {},
-        expected,
-        single if pictures.same[name, budget] else {},
-        params=params,
-        flags=[],
-        margins={"turns": gaps},
-    )
+    case_id = f"{name}-chat-{template}-{budget}"
+    group.add(case_id, {}, expected, legitimate, params=params, flags=[], margins={"turns": gaps})
 
 
 def embedded(authors):
@@ -421,6 +450,8 @@ def embedded(authors):
         "The embedded model on its pictures, at 576, 192, 128 and 64 visual tokens: every stage, answers, conversations.",
         ["M-1", "M-3", "M-4", "M-5", "M-6", "M-7", "M-8", "VZ-2", "VZ-3", "VZ-4"],
         KINDS,
+        evaluations(with_held_out=False),
+        FLOAT32_INSIDE,
     )
     pictures = Pictures(authors)
     file = MODEL / "model.safetensors"

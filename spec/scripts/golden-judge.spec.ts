@@ -8,7 +8,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { writeSafetensors } from '../../src/models/index.ts';
-import { type GoldenCase, type GoldenGroup, indices, readGroup, real } from '../support/golden.ts';
+import {
+  type GoldenCase,
+  type GoldenGroup,
+  indices,
+  readGroup,
+  real,
+  ruleOf,
+  type StageTolerance,
+} from '../support/golden.ts';
 import { toleranceOf } from '../support/golden-judge.ts';
 import type { Host } from '../support/recipe.ts';
 
@@ -35,7 +43,7 @@ interface Ended {
   readonly output: string;
 }
 
-function judge(group: string, port: Port | null): Ended {
+function judge(group: string, port: Port | null, ...options: readonly string[]): Ended {
   const file = join(folder, 'port.safetensors');
   if (port !== null) {
     const tensors = Object.entries(port).map(([name, { shape, values: data }]) =>
@@ -45,7 +53,7 @@ function judge(group: string, port: Port | null): Ended {
     );
     writeFileSync(file, writeSafetensors(tensors));
   }
-  return run(group, ...(port === null ? [] : [file]));
+  return run(group, ...(port === null ? [] : [file]), ...options);
 }
 
 function run(...args: readonly string[]): Ended {
@@ -139,6 +147,22 @@ describe('G-1 golden-judge', () => {
       /first divergence at keptTokenIndices \(wrong\): image 0: expected the largest scores/,
     );
     expect(wrong.status).toBe(1);
+  });
+
+  it('G-1.5 what stores float16 is judged by the tolerances of float16', () => {
+    const { value, f16 } = ruleOf(llama, 'logits').tolerance as Required<StageTolerance>;
+    const half = portOf(llama, ID, { logits: moved('logits', (0.75 * f16.value) / value) });
+    expect(judge('llama', half).status).toBe(1);
+    expect(judge('llama', half, '--precision', 'f16')).toMatchObject({
+      status: 0,
+      output: expect.stringMatching(/largest error that passes is 0\.7\d+ of its tolerance, at logits/),
+    });
+    const wrong = portOf(llama, ID, { logits: moved('logits', (2 * f16.value) / value) });
+    expect(judge('llama', wrong, '--precision', 'f16').output).toMatch(/at logits \((2\.0|1\.9)/);
+    expect(judge('llama', half, '--precision', 'f8')).toMatchObject({
+      status: 2,
+      output: expect.stringContaining('expected --precision f32 or f16, got f8'),
+    });
   });
 
   it('G-1.5 nothing to judge is no success', () => {

@@ -1,6 +1,7 @@
 // Models of the goldens: their weights from formulas, through the library's own map of names. SPEC G-1.4.
 
-import type { Upload } from '../../src/models/checkpoint/upload.ts';
+import { Float16Array } from '@petamoriken/float16';
+import { type Upload, uploadOf } from '../../src/models/checkpoint/upload.ts';
 import { loadClipWeights } from '../../src/models/clip/weights.ts';
 import type {
   ClipVisionConfig,
@@ -11,9 +12,9 @@ import type {
 } from '../../src/models/index.ts';
 import { loadLlamaWeights } from '../../src/models/llama/weights.ts';
 import { encoderLayerCount } from '../../src/models/llava/llava.ts';
-import { dispose, type Gpu, type Tensor, tensor } from '../../src/tensor/index.ts';
+import { dispose, type Gpu, type Matrix, matrixFromChunks, tensor } from '../../src/tensor/index.ts';
 import { fill, type GoldenGroup } from './golden.ts';
-import { uploadOfTensors } from './upload-of-tensors.ts';
+import { weights } from './ways.ts';
 
 type Config = Readonly<Record<string, unknown>>;
 
@@ -65,15 +66,32 @@ export async function goldenLlama(gpu: Gpu, group: GoldenGroup, id: string): Pro
 
 /** Makes the tensors of a model as they are asked for. Throws if the manifest does not have one, or in another shape. */
 function formulaUpload(gpu: Gpu, { manifest }: GoldenGroup, id: string): Upload {
-  const loaded: Tensor[] = [];
-  const load = async (name: string, stored: readonly number[], shape = stored): Promise<Tensor> => {
+  const loaded: Matrix[] = [];
+  const keep = <T extends Matrix>(x: T): T => {
+    loaded.push(x);
+    return x;
+  };
+  const valuesOf = (name: string, stored: readonly number[]): Float32Array => {
     const formula = manifest.weights[id]?.tensors[name];
     if (`${formula?.shape}` !== `${stored}` || formula === undefined) {
       throw new Error(`${id} ${name}: expected [${stored}], got [${formula?.shape}]`);
     }
-    const x = tensor(gpu, fill(`${id}:${name}`, formula), shape);
-    loaded.push(x);
-    return x;
+    return fill(`${id}:${name}`, formula);
   };
-  return uploadOfTensors({ load, discard: () => dispose(loaded) });
+  return uploadOf({
+    load: async (name, stored, shape = stored) => keep(tensor(gpu, valuesOf(name, stored), shape)),
+    matrix: async (name, stored) => {
+      const values = valuesOf(name, stored);
+      const [rows = 1, ...rest] = stored;
+      const columns = rest.reduce((product, length) => product * length, 1);
+      if (weights !== 'f16' || columns % 4 !== 0) return keep(tensor(gpu, values, [rows, columns]));
+      return keep(await matrixFromChunks(gpu, 'f16', [rows, columns], halves(values)));
+    },
+    discard: () => dispose(loaded),
+  });
+}
+
+/** The values as bits of f16, in which they are exact (G-1.4). */
+async function* halves(values: Float32Array): AsyncGenerator<Uint16Array> {
+  yield new Uint16Array(new Float16Array(values).buffer as ArrayBuffer);
 }

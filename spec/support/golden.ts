@@ -8,14 +8,23 @@ import type { Host } from './recipe.ts';
 
 export type StageKind = 'real' | 'topk_set' | 'argmax' | 'index' | 'copy';
 
+interface Tolerance {
+  readonly value: number;
+  readonly legitMax: number;
+  readonly heldOutMax?: number;
+}
+
+export interface StageTolerance extends Tolerance {
+  readonly relativeTo: 'rms' | 'element' | 'one';
+  readonly mutantMin?: number;
+  /** For what stores float16 between its operations. `least`: added to that of every element. */
+  readonly f16?: Tolerance & { readonly least?: number };
+}
+
 export interface StageRule {
   readonly kind: StageKind;
   /** Of a real stage: |got − golden| ≤ value · the root mean square of the stage, the golden element, or 1. */
-  readonly tolerance?: {
-    readonly relativeTo: 'rms' | 'element' | 'one';
-    readonly value: number;
-    readonly legitMax: number;
-  };
+  readonly tolerance?: StageTolerance;
 }
 
 export interface FormulaTensor {
@@ -55,6 +64,10 @@ export interface Manifest {
   readonly format: string;
   readonly group: string;
   readonly file: string;
+  readonly ensemble: Readonly<
+    Record<'f32' | 'f16', { readonly evaluations: readonly string[]; readonly heldOut: number }>
+  >;
+  readonly float32Inside?: readonly string[];
   readonly stages: Readonly<Record<string, StageRule>>;
   readonly weights: Readonly<
     Record<

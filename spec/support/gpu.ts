@@ -2,12 +2,13 @@
 // suite that passes without running is worse than one that fails, so a missing adapter is an error.
 
 import { type Gpu, openGpu } from '../../src/tensor/index.ts';
+import { kernels } from './ways.ts';
 
 const opened: { usual?: Promise<Gpu>; portable?: Promise<Gpu> } = {};
 
 /** Opens the device at the first call. */
 export function testGpu(): Promise<Gpu> {
-  opened.usual ??= openGpu();
+  opened.usual ??= openGpu(kernels);
   return opened.usual;
 }
 
