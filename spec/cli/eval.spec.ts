@@ -78,7 +78,7 @@ describe('eval', () => {
 
   it.each([
     ['a budget that there is not', ['--budget', '65'], /--budget: expected some of/],
-    ['no questions', ['--questions', '0'], /--questions: expected a whole number of at least 1/],
+    ['no questions', ['--questions', '0'], /--questions: expected a whole number from 1/],
     ['a seed that is none', ['--seed', 'x'], /--seed: expected a whole number/],
     ['a picture', ['picture.png'], /picture\.png/],
     ['a folder that is a file', ['--out', 'package.json'], /--out package\.json: expected a folder/],

@@ -1,14 +1,13 @@
 // `visionzip bench`: how long each stage takes, with all visual tokens and with few. SPEC B-1.
 
-import { parseArgs } from 'node:util';
 import type { Gpu, KernelTime } from '../tensor/index.ts';
 import { type BenchConfig, benchConfigs, checkpointBudgets } from './bench-configs.ts';
 import { type Opened, openCheckpoint, openRandom } from './bench-open.ts';
 import { type BenchPlan, type BenchRow, measure } from './bench-run.ts';
 import { ratiosTable, timesTable } from './bench-table.ts';
-import { wholeNumber } from './budget-options.ts';
 import { adapterLine, adapterRecord } from './labels.ts';
 import { modelFlags, modelOptions } from './model.ts';
+import { readOptionsAlone, wholeNumber } from './options.ts';
 import { profiled, profileTable } from './profile.ts';
 import { INTERRUPTED, takeInterrupts } from './signals.ts';
 
@@ -27,7 +26,7 @@ const options = {
 const TEXT_TOKENS = 64;
 
 export async function bench(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options });
+  const values = readOptionsAlone('bench', args, options);
   if (values.config !== undefined && values.model !== undefined) {
     throw new RangeError('bench: expected --config or --model, got both');
   }

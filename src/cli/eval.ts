@@ -1,14 +1,14 @@
 // `visionzip eval`: how often the model in the package is right, by budget and by way of reducing a picture.
 
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { accuracyChart } from '../eval/chart.ts';
 import { type QuestionType, questionTypes } from '../eval/questions.ts';
 import { type Evaluation, type EvaluationRow, evaluate, type Tally, VANILLA_TOKENS } from '../eval/run.ts';
 import { type Interval, ratioInterval, wilsonInterval } from '../eval/statistics.ts';
-import { chosenBudgets, wholeNumber } from './budget-options.ts';
+import { chosenBudgets } from './budget-options.ts';
 import { type AdapterRecord, adapterLine, adapterRecord } from './labels.ts';
 import { openModel } from './model.ts';
+import { readOptionsAlone, wholeNumber } from './options.ts';
 import { outputFolder, writeWhole } from './output-files.ts';
 import { INTERRUPTED, takeInterrupts } from './signals.ts';
 
@@ -35,7 +35,7 @@ interface Finished {
 }
 
 export async function evalCommand(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options });
+  const values = readOptionsAlone('eval', args, options);
   const budgets = chosenBudgets({ budget: values.budget ?? DEFAULT_BUDGETS }).map((budget) =>
     budget === null ? VANILLA_TOKENS : budget.dominantCount + budget.contextualCount,
   );

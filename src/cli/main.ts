@@ -28,7 +28,9 @@ const commands: Readonly<Record<string, (args: string[]) => Promise<number>>> = 
 async function main(args: readonly string[]): Promise<number> {
   const [name = '', ...rest] = args.filter((arg) => arg !== '--verbose');
   if (name === '' || name === '--help' || name === '-h' || name === 'help') {
-    process.stdout.write(usage[rest[0] ?? ''] ?? usage[''] ?? '');
+    const [topic = ''] = rest;
+    if (topic !== '' && !Object.hasOwn(commands, topic)) throw noSuchCommand(topic);
+    process.stdout.write(usage[topic] ?? '');
     return 0;
   }
   if (name === '--version') {
@@ -37,9 +39,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined) {
-    throw new RangeError(`command: expected ${Object.keys(commands).join(', ')} or --help, got ${name}`);
-  }
+  if (command === undefined) throw noSuchCommand(name);
   if (rest.includes('--help') || rest.includes('-h')) {
     process.stdout.write(usage[name] ?? '');
     return 0;
@@ -47,14 +47,13 @@ async function main(args: readonly string[]): Promise<number> {
   return command(rest);
 }
 
+function noSuchCommand(name: string): RangeError {
+  return new RangeError(`command: expected ${Object.keys(commands).join(', ')} or --help, got ${name}`);
+}
+
 /** Errors that a user can cause. Anything else is a bug of ours, and says so. */
 function isExpected(error: unknown): error is Error {
-  if (!(error instanceof Error)) return false;
-  const code = 'code' in error ? String(error.code) : '';
-  return (
-    ['RangeError', 'ShapeError', 'FileError', 'GpuError'].includes(error.name) ||
-    code.startsWith('ERR_PARSE_ARGS')
-  );
+  return error instanceof Error && ['RangeError', 'ShapeError', 'FileError', 'GpuError'].includes(error.name);
 }
 
 function report(error: unknown, verbose: boolean): void {
