@@ -1,10 +1,18 @@
 // The commands as a user runs them, each in a process of its own, from dist/, which set-up builds before the tests.
 
-import { type ChildProcess, spawn } from 'node:child_process';
 import {
+  type ChildProcess,
+  type SpawnSyncReturns,
+  type StdioOptions,
+  spawn,
+  spawnSync,
+} from 'node:child_process';
+import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -142,6 +150,28 @@ describe('ask', () => {
     const { code, signal, stderr } = await ended;
     expect([code, signal]).toEqual([0, null]);
     expect(stderr).not.toMatch(/EPIPE|visionzip:/);
+  });
+});
+
+describe('where nothing can be written', () => {
+  const writing = (args: readonly string[], stdio: StdioOptions): SpawnSyncReturns<string> =>
+    spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8', stdio });
+  let full: number;
+
+  beforeAll(() => {
+    full = openSync('/dev/full', 'w');
+  });
+
+  afterAll(() => closeSync(full));
+
+  it('T-1.1 a full disk behind stdout ends with one line and exit code 2', () => {
+    const { status, stderr } = writing(['--help'], ['ignore', full, 'pipe']);
+    expect([status, stderr]).toEqual([2, 'visionzip: stdout: expected to write, got a full disk\n']);
+  });
+
+  it('T-1.1 the exit code says what stderr cannot', () => {
+    const { status, stdout } = writing(['frobnicate'], ['ignore', 'pipe', full]);
+    expect([status, stdout]).toEqual([2, '']);
   });
 });
 

@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { systemReason } from '../models/checkpoint/model-directory.ts';
 import { ask } from './ask.ts';
 import { bench } from './bench.ts';
 import { chat } from './chat.ts';
@@ -64,12 +65,13 @@ function report(error: unknown, verbose: boolean): void {
 
 listenForSignals();
 
-// `visionzip … | head` closes our output early; that is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
   removeUnfinished();
-  process.exit(0);
+  if (error.code === 'EPIPE') process.exit(0); // `visionzip … | head` closes our output early; that is no error
+  process.stderr.write(`visionzip: stdout: expected to write, got ${systemReason(error)}\n`);
+  process.exit(2);
 });
+process.stderr.on('error', () => undefined); // the exit code still tells
 
 const args = process.argv.slice(2);
 try {
