@@ -9,7 +9,7 @@ import { adapterLine, adapterRecord } from './labels.ts';
 import { modelFlags, modelOptions } from './model.ts';
 import { readOptionsAlone, wholeNumber } from './options.ts';
 import { profiled, profileTable } from './profile.ts';
-import { INTERRUPTED, takeInterrupts } from './signals.ts';
+import { INTERRUPTED, noteInterrupt, takeInterrupts } from './signals.ts';
 
 const options = {
   ...modelFlags,
@@ -40,11 +40,7 @@ export async function bench(args: string[]): Promise<number> {
   };
   const layers = values.layers === undefined ? null : wholeNumber('--layers', values.layers, 1);
   const opening = { ...modelOptions(values), subgroupMatrix: values['subgroup-matrix'] === true };
-  let isStopped = false;
-  takeInterrupts(() => {
-    isStopped = true;
-    takeInterrupts(null); // a second Ctrl-C ends the process at once
-  });
+  const isInterrupted = noteInterrupt('behind the budget at hand');
   const opened =
     config === null
       ? await openCheckpoint(name, values.model, opening, layers, plan)
@@ -60,7 +56,7 @@ export async function bench(args: string[]): Promise<number> {
     const { profile } = await profiled(gpu, values.profile === true, async () => {
       for await (const row of measure(opened.subject, plan)) {
         rows.push(row);
-        if (isStopped) break;
+        if (isInterrupted()) break;
       }
     });
     const isPartial = rows.length < plan.budgets.size;

@@ -10,7 +10,7 @@ import { type AdapterRecord, adapterLine, adapterRecord } from './labels.ts';
 import { openModel } from './model.ts';
 import { readOptionsAlone, wholeNumber } from './options.ts';
 import { outputFolder, writeWhole } from './output-files.ts';
-import { INTERRUPTED, takeInterrupts } from './signals.ts';
+import { INTERRUPTED, noteInterrupt, takeInterrupts } from './signals.ts';
 
 const options = {
   budget: { type: 'string' },
@@ -42,11 +42,7 @@ export async function evalCommand(args: string[]): Promise<number> {
   const questionCount = wholeNumber('--questions', values.questions ?? DEFAULT_QUESTIONS, 1);
   const seed = wholeNumber('--seed', values.seed ?? '1', 0);
   const out = await outputFolder(values.out ?? 'visionzip-out');
-  let isStopped = false;
-  takeInterrupts(() => {
-    isStopped = true;
-    takeInterrupts(null); // a second Ctrl-C ends the process at once
-  });
+  const isInterrupted = noteInterrupt('behind the stage at hand');
   const llava = await openModel();
   const start = performance.now();
   try {
@@ -54,7 +50,7 @@ export async function evalCommand(args: string[]): Promise<number> {
     for await (const state of evaluate(llava, { budgets, questionCount, seed })) {
       last = state;
       showProgress(state);
-      if (isStopped) break;
+      if (isInterrupted()) break;
     }
     const isWhole = last !== undefined && last.answersGiven === last.answersPlanned;
     clearProgress();
