@@ -1,7 +1,8 @@
 // Packs what npm would publish and tries it as a stranger would: `npm run pack:check`. Needs the registry of npm.
 //
 // publint and attw look at the tarball. Then it is installed into an empty project, where the README's library example has
-// to give the answer of the goldens, and the command has to start. Nothing of this folder is reached from there.
+// to compile as TypeScript and to give the answer of the goldens, and the command has to start. Nothing of this folder is
+// reached from there, but for the compiler.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +12,7 @@ import { keep, listenForSignals, megabytes, removeOnSignal, run, say, seconds } 
 import { npmCommand } from './setup/node-modules.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..');
-const { name, version, bin } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+const { name, version, bin, devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 const [npm, ...npmArgs] = npmCommand();
 
 /** Runs a program to its end; what goes wrong is told with the name of the step. */
@@ -44,6 +45,22 @@ function readExample() {
   return { example: example.replaceAll("'golden/", `'node_modules/${name}/golden/`), answer };
 }
 
+/** Compiles the example in both ways of finding modules; the types of the package are checked with it. */
+async function compile(example, project) {
+  writeFileSync(join(project, 'example.ts'), example);
+  for (const [moduleResolution, module] of [
+    ['nodenext', 'nodenext'],
+    ['bundler', 'esnext'],
+  ]) {
+    const compilerOptions = { strict: true, noEmit: true, types: ['node'], module, moduleResolution };
+    const config = { compilerOptions, files: ['example.ts'] };
+    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(config));
+    const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
+    await node(`tsc, ${moduleResolution}`, tsc, ['--project', 'tsconfig.json'], project);
+    say(`The README's example compiles, moduleResolution ${moduleResolution}.`);
+  }
+}
+
 async function packCheck(folder) {
   await build(ROOT);
   const pack = ['pack', '--ignore-scripts', '--json', '--pack-destination', folder];
@@ -62,11 +79,13 @@ async function packCheck(folder) {
   const project = join(folder, 'project');
   mkdirSync(project);
   writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }\n');
-  const install = ['install', tarball, '--prefix', project, '--no-audit', '--no-fund'];
+  const nodeTypes = `@types/node@${devDependencies['@types/node']}`;
+  const install = ['install', tarball, nodeTypes, '--prefix', project, '--no-audit', '--no-fund'];
   await step('npm install', npm, [...npmArgs, ...install], project);
   say(`Installed into an empty project in ${took()} s.`);
 
   const { example, answer } = readExample();
+  await compile(example, project);
   writeFileSync(join(project, 'example.mjs'), example);
   const said = await node("the README's example", 'example.mjs', [], project);
   if (said !== answer) throw new Error(`the README's example: expected ${answer}, got ${said}`);

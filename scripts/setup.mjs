@@ -6,7 +6,7 @@
 const HELP = `Usage: node scripts/setup.mjs [--driver KIND] [--help]
 
 Installs the packages, builds dist and looks for a WebGPU adapter. Where there is none, a software
-Vulkan driver is put into the cache folder (about 160 MB, no root). What is already there is kept.
+Vulkan driver is put into the cache folder (up to about 180 MB, no root). What is already there is kept.
 
   --driver KIND   build the private driver in this way even if there is an adapter:
                     lavapipe-apt      Mesa's lavapipe from the system's apt sources

@@ -35,3 +35,17 @@ test('T-1.1 every file that the README and the docs link to is there', () => {
     }
   }
 });
+
+test('T-1.1 CONTRIBUTING lists every script of package.json and every program in scripts/', () => {
+  const contributing = readFileSync('CONTRIBUTING.md', 'utf8');
+  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
+  const run = Object.values(scripts).join(' ');
+  const tools = [
+    ...Object.keys(scripts).map((name) => new RegExp(`npm (run )?${name}\\b(?![:-])`)),
+    ...readdirSync('scripts')
+      .filter((name) => name.endsWith('.mjs') && !run.includes(`scripts/${name}`))
+      .map((name) => new RegExp(`node scripts/${name}`)),
+  ];
+  expect(tools.length).toBeGreaterThan(20);
+  expect(tools.filter((tool) => !tool.test(contributing)).map(String)).toEqual([]);
+});

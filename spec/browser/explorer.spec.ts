@@ -214,6 +214,19 @@ describe('explorer', () => {
     expect(await page.getByRole('button', { name: 'Ask', exact: true }).isEnabled()).toBe(true);
   });
 
+  it('explorer: the numbers on the map can be read, or are left out', async () => {
+    const sizes = (): Promise<number[]> =>
+      page.evaluate(() =>
+        Array.from(document.querySelectorAll('#map [role="gridcell"]:not(:empty)'), (cell) =>
+          Number.parseFloat(getComputedStyle(cell).fontSize),
+        ),
+      );
+    expect(Math.min(...(await sizes()))).toBeGreaterThanOrEqual(10);
+    await page.setViewportSize({ width: 340, height: 800 });
+    expect(new Set(await sizes())).toEqual(new Set([0]));
+    await page.setViewportSize({ width: 1280, height: 900 });
+  });
+
   it('explorer: a narrow page does not scroll sideways', async () => {
     await page.setViewportSize({ width: 340, height: 800 });
     const [wide, seen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);

@@ -121,14 +121,14 @@ describe('B-1 bench', () => {
       ['--config', 'llava-2'],
       /--config: expected one of tiny, clip-l-336, .+, got "llava-2"/,
     ],
-    ['no layers', ['--layers', '0'], /--layers: expected a whole number of at least 1, got "0"/],
+    ['no layers', ['--layers', '0'], /--layers: expected a whole number from 1 to 999999999, got "0"/],
     ['more layers than there are', ['--layers', '5'], /--layers: expected at most 4 decoder layers, got 5/],
     [
       'a budget that there is not',
       ['--budget', '65'],
       /--budget: expected some of 576, 192, 128, 64, got "65"/,
     ],
-    ['a huge number', ['--repeat', '99999999999'], /--repeat: expected a whole number of at least 1/],
+    ['a huge number', ['--repeat', '99999999999'], /--repeat: expected a whole number from 1/],
     [
       'an answer that outgrows the model',
       ['--tokens', '999999999'],

@@ -1,10 +1,18 @@
 // The commands as a user runs them, each in a process of its own, from dist/, which set-up builds before the tests.
 
-import { type ChildProcess, spawn } from 'node:child_process';
 import {
+  type ChildProcess,
+  type SpawnSyncReturns,
+  type StdioOptions,
+  spawn,
+  spawnSync,
+} from 'node:child_process';
+import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -145,6 +153,28 @@ describe('ask', () => {
   });
 });
 
+describe('where nothing can be written', () => {
+  const writing = (args: readonly string[], stdio: StdioOptions): SpawnSyncReturns<string> =>
+    spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8', stdio });
+  let full: number;
+
+  beforeAll(() => {
+    full = openSync('/dev/full', 'w');
+  });
+
+  afterAll(() => closeSync(full));
+
+  it('T-1.1 a full disk behind stdout ends with one line and exit code 2', () => {
+    const { status, stderr } = writing(['--help'], ['ignore', full, 'pipe']);
+    expect([status, stderr]).toEqual([2, 'visionzip: stdout: expected to write, got a full disk\n']);
+  });
+
+  it('T-1.1 the exit code says what stderr cannot', () => {
+    const { status, stdout } = writing(['frobnicate'], ['ignore', 'pipe', full]);
+    expect([status, stdout]).toEqual([2, '']);
+  });
+});
+
 describe('zip', () => {
   it('VZ-5.1 writes tokens and an overlay and prints a table', async () => {
     const out = join(folder, 'deep', 'out');
@@ -211,12 +241,65 @@ describe('help', () => {
 describe('bad input: one line on stderr, nothing on stdout, exit code 2', () => {
   const cases: readonly (readonly [string, () => string[], RegExp])[] = [
     ['no command of that name', () => ['frobnicate'], /command: expected ask, (\w+, )+doctor or --help/],
-    ['an unknown option', () => ['ask', picture, question, '--bogus'], /--bogus/],
+    [
+      'an unknown option',
+      () => ['ask', picture, question, '--bogus'],
+      /ask: expected an option that `visionzip ask --help` lists, got --bogus/,
+    ],
+    [
+      'an option without its value',
+      () => ['ask', picture, question, '--budget'],
+      /--budget: expected a value, got none/,
+    ],
+    [
+      'an option with an empty value',
+      () => ['zip', picture, '--model', ''],
+      /--model: expected a value, got none/,
+    ],
+    [
+      'an option in the place of a value',
+      () => ['ask', picture, question, '--trace', '--json'],
+      /--trace: expected a value, got --json \(to mean it: --trace=--json\)/,
+    ],
+    [
+      'a value for a switch',
+      () => ['ask', picture, question, '--json=1'],
+      /--json: expected no value, got "1"/,
+    ],
+    [
+      'a negative number',
+      () => ['bench', '--layers', '-1'],
+      /--layers: expected a whole number .*, got "-1"/,
+    ],
+    [
+      'a number that is too large',
+      () => ['ask', picture, question, '--max-new-tokens', '9999999999'],
+      /--max-new-tokens: expected a whole number from 1 to 999999999, got "9999999999"/,
+    ],
+    [
+      'something behind a command that takes nothing',
+      () => ['eval', 'all'],
+      /eval: expected options alone, got "all"/,
+    ],
+    ['help about no command', () => ['help', 'frobnicate'], /command: expected ask, .*, got frobnicate/],
+    [
+      'a picture without a name',
+      () => ['ask', '', question],
+      /picture: expected the name of a file, got none/,
+    ],
     ['no picture', () => ['ask'], /ask: expected a picture/],
     ['no question', () => ['ask', picture], /ask: expected at least one question, got none/],
     ['a question without text', () => ['ask', picture, ' '], /question: expected text/],
-    ['a missing picture', () => ['ask', 'nowhere.png', question], /nowhere\.png: expected a picture/],
-    ['a folder as picture', () => ['zip', model], /expected a picture, got something that is not a file/],
+    [
+      'a missing picture',
+      () => ['ask', 'nowhere.png', question],
+      /nowhere\.png: expected a file, got nothing of that name/,
+    ],
+    [
+      'a folder as picture',
+      () => ['zip', model],
+      /golden\/tiny-llava: expected a regular file, got a folder/,
+    ],
     ['a text file as picture', () => ['zip', 'package.json'], /package\.json: expected a JPEG or PNG/],
     [
       'a truncated picture',
@@ -273,12 +356,12 @@ describe('bad input: one line on stderr, nothing on stdout, exit code 2', () => 
     [
       'an output folder that is a file',
       () => ['zip', picture, '--out', 'package.json'],
-      /--out package\.json: expected a folder/,
+      /--out package\.json: expected a folder that can be written, got a file of that name/,
     ],
     [
       'a trace into nowhere',
       () => ['ask', picture, question, '--trace', 'nowhere/x'],
-      /--trace nowhere\/x: expected a folder/,
+      /--trace nowhere\/x: expected a folder nowhere that .+, got nothing of that name/,
     ],
   ];
   it.each(cases)('T-1.1 %s', async (_, args, message) => {

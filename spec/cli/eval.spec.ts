@@ -63,8 +63,9 @@ describe('eval', () => {
   it('E-1.11 Ctrl-C prints what was counted until then, marked as partial', async () => {
     const { child, ended } = startCommand(['eval', '--out', folder, '--json', '--budget', '64']);
     setTimeout(() => child.kill('SIGINT'), 1500);
-    const { code, signal, stdout } = await ended;
+    const { code, signal, stdout, stderr } = await ended;
     expect([code, signal]).toEqual([130, null]);
+    expect(stderr).toContain('visionzip: Ctrl-C: ending behind the stage at hand; once more ends at once\n');
     const { partial, questions, rows } = JSON.parse(stdout);
     expect([partial, questions]).toEqual([true, 560]);
     for (const { all } of rows) expect(all.total).toBeLessThan(560);
@@ -78,7 +79,7 @@ describe('eval', () => {
 
   it.each([
     ['a budget that there is not', ['--budget', '65'], /--budget: expected some of/],
-    ['no questions', ['--questions', '0'], /--questions: expected a whole number of at least 1/],
+    ['no questions', ['--questions', '0'], /--questions: expected a whole number from 1/],
     ['a seed that is none', ['--seed', 'x'], /--seed: expected a whole number/],
     ['a picture', ['picture.png'], /picture\.png/],
     ['a folder that is a file', ['--out', 'package.json'], /--out package\.json: expected a folder/],

@@ -80,7 +80,11 @@ describe('VZ-6 zip --tensors', () => {
 
   const cases: readonly (readonly [string, () => string[], RegExp])[] = [
     ['no counts', () => ['--tensors', trace], /expected --tensors with --dominant and --contextual/],
-    ['a picture besides', () => [picture, '--tensors', trace, ...budget], /positional/],
+    [
+      'a picture besides',
+      () => [picture, '--tensors', trace, ...budget],
+      /zip --tensors: expected options alone, got "/,
+    ],
     [
       'no such file',
       () => ['--tensors', 'nowhere.safetensors', ...budget],

@@ -1,6 +1,5 @@
 // `visionzip ask IMAGE "QUESTION"...`: answers about a picture, at one budget of visual tokens or several.
 
-import { parseArgs } from 'node:util';
 import {
   encodePrompt,
   encodeQuestion,
@@ -10,10 +9,11 @@ import {
   streamText,
 } from '../models/index.ts';
 import { dispose, read } from '../tensor/index.ts';
-import { type BudgetOptions, type ChosenBudget, chosenBudgets, wholeNumber } from './budget-options.ts';
+import { type ChosenBudget, chosenBudgets } from './budget-options.ts';
 import { openChatTemplate } from './chat-template.ts';
 import { adapterRecord, budgetLabel } from './labels.ts';
 import { modelFlags, modelOptions, openModel } from './model.ts';
+import { readOptions, wholeNumber } from './options.ts';
 import { checkOutputFile } from './output-files.ts';
 import { imageMode, readPicture } from './picture.ts';
 import { profiled, profileTable } from './profile.ts';
@@ -77,13 +77,13 @@ interface Answer {
 }
 
 export async function ask(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  const { values, positionals } = readOptions('ask', args, options);
   const [imagePath, ...questions] = positionals;
   if (imagePath === undefined) throw new RangeError('ask: expected a picture and a question, got neither');
   if (questions.length === 0) throw new RangeError('ask: expected at least one question, got none');
   const request: AskRequest = {
     questions,
-    budgets: chosenBudgets(values as BudgetOptions),
+    budgets: chosenBudgets(values),
     maxNewTokens: wholeNumber('--max-new-tokens', values['max-new-tokens'] ?? '64', 1),
     rawPrompt: values['raw-prompt'] === true,
     json: values.json === true,

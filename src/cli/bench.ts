@@ -1,16 +1,15 @@
 // `visionzip bench`: how long each stage takes, with all visual tokens and with few. SPEC B-1.
 
-import { parseArgs } from 'node:util';
 import type { Gpu, KernelTime } from '../tensor/index.ts';
 import { type BenchConfig, benchConfigs, checkpointBudgets } from './bench-configs.ts';
 import { type Opened, openCheckpoint, openRandom } from './bench-open.ts';
 import { type BenchPlan, type BenchRow, measure } from './bench-run.ts';
 import { ratiosTable, timesTable } from './bench-table.ts';
-import { wholeNumber } from './budget-options.ts';
 import { adapterLine, adapterRecord } from './labels.ts';
 import { modelFlags, modelOptions } from './model.ts';
+import { readOptionsAlone, wholeNumber } from './options.ts';
 import { profiled, profileTable } from './profile.ts';
-import { INTERRUPTED, takeInterrupts } from './signals.ts';
+import { INTERRUPTED, noteInterrupt, takeInterrupts } from './signals.ts';
 
 const options = {
   ...modelFlags,
@@ -27,7 +26,7 @@ const options = {
 const TEXT_TOKENS = 64;
 
 export async function bench(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options });
+  const values = readOptionsAlone('bench', args, options);
   if (values.config !== undefined && values.model !== undefined) {
     throw new RangeError('bench: expected --config or --model, got both');
   }
@@ -41,11 +40,7 @@ export async function bench(args: string[]): Promise<number> {
   };
   const layers = values.layers === undefined ? null : wholeNumber('--layers', values.layers, 1);
   const opening = { ...modelOptions(values), subgroupMatrix: values['subgroup-matrix'] === true };
-  let isStopped = false;
-  takeInterrupts(() => {
-    isStopped = true;
-    takeInterrupts(null); // a second Ctrl-C ends the process at once
-  });
+  const isInterrupted = noteInterrupt('behind the budget at hand');
   const opened =
     config === null
       ? await openCheckpoint(name, values.model, opening, layers, plan)
@@ -61,7 +56,7 @@ export async function bench(args: string[]): Promise<number> {
     const { profile } = await profiled(gpu, values.profile === true, async () => {
       for await (const row of measure(opened.subject, plan)) {
         rows.push(row);
-        if (isStopped) break;
+        if (isInterrupted()) break;
       }
     });
     const isPartial = rows.length < plan.budgets.size;

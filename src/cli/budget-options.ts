@@ -1,6 +1,7 @@
 // The options that say how many visual tokens an answer gets.
 
 import { type Budget, paperBudgets } from '../visionzip/index.ts';
+import { wholeNumber } from './options.ts';
 
 /** A budget, or null for all patches and no zipping. */
 export type ChosenBudget = Budget | null;
@@ -45,15 +46,4 @@ function namedBudget(name: string): ChosenBudget {
   if (found !== undefined) return found;
   const names = [...paperBudgets.keys(), UNZIPPED].join(', ');
   throw new RangeError(`--budget: expected some of ${names}, got ${JSON.stringify(name)}`);
-}
-
-/** A whole number of at least `least`, as an option gives it. Throws RangeError. */
-export function wholeNumber(option: string, text: string, least: number): number {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= least)) {
-    throw new RangeError(
-      `${option}: expected a whole number of at least ${least}, got ${JSON.stringify(text)}`,
-    );
-  }
-  return value;
 }

@@ -4,6 +4,7 @@
 
 import { parentPort } from 'node:worker_threads';
 import { Template } from '@huggingface/jinja';
+import type { Rendering } from '../models/tokenizer/chat-template.ts';
 
 /** What the worker is asked. */
 export interface RenderRequest {
@@ -11,8 +12,6 @@ export interface RenderRequest {
   readonly variables: readonly Readonly<Record<string, unknown>>[];
   readonly largestOutput: number; // characters
 }
-
-type Rendering = { readonly text: string } | { readonly error: string };
 
 function renderings({ source, variables, largestOutput }: RenderRequest): Rendering[] {
   let template: Template;

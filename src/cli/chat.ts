@@ -3,14 +3,14 @@
 // The picture is encoded once; the key-value cache is kept between turns (models/llava/conversation.ts).
 
 import { createInterface } from 'node:readline/promises';
-import { parseArgs } from 'node:util';
 import { sampler } from '../models/index.ts';
 import { FileError } from '../tensor/index.ts';
-import { type BudgetOptions, chosenBudgets, wholeNumber } from './budget-options.ts';
+import { chosenBudgets } from './budget-options.ts';
 import { type ChatSession, closeSession, openSession, runCommand } from './chat-session.ts';
 import { openChatTemplate } from './chat-template.ts';
 import { budgetLabel } from './labels.ts';
 import { modelFlags, modelOptions, openModel } from './model.ts';
+import { readOptions, wholeNumber } from './options.ts';
 import { imageMode, readPicture } from './picture.ts';
 import { chosenSampling } from './sampling-options.ts';
 import { beforeDying, dieOf, takeInterrupts } from './signals.ts';
@@ -33,12 +33,12 @@ const options = {
 } as const;
 
 export async function chat(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  const { values, positionals } = readOptions('chat', args, options);
   const [imagePath, ...rest] = positionals;
   if (imagePath === undefined || rest.length > 0) {
     throw new RangeError(`chat: expected one picture, got ${positionals.length}`);
   }
-  const [budget, ...others] = chosenBudgets(values as BudgetOptions);
+  const [budget, ...others] = chosenBudgets(values);
   if (budget === undefined || others.length > 0) {
     throw new RangeError(`--budget: expected one budget, got ${1 + others.length}`);
   }

@@ -1,12 +1,12 @@
 // `visionzip demo`, what `npm start` runs: one picture, three questions, four budgets, side by side.
 
 import { relative } from 'node:path';
-import { parseArgs } from 'node:util';
 import { encodeQuestion, type Llava } from '../models/index.ts';
 import { dispose, readAll } from '../tensor/index.ts';
 import { type ChosenBudget, chosenBudgets } from './budget-options.ts';
 import { adapterLine, budgetLabel } from './labels.ts';
 import { demoPicture, openModel } from './model.ts';
+import { readOptionsAlone } from './options.ts';
 import { outputFolder } from './output-files.ts';
 import { readPicture } from './picture.ts';
 import { encodePicture, finishAnswer, reduceTokens, startAnswer, type VisualTokens } from './stages.ts';
@@ -20,8 +20,8 @@ const QUESTIONS = [
 const MODE = 'pad';
 
 export async function demo(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options: { out: { type: 'string' } } });
-  const out = await outputFolder(values.out ?? 'visionzip-out');
+  const { out: chosenOut } = readOptionsAlone('demo', args, { out: { type: 'string' } });
+  const out = await outputFolder(chosenOut ?? 'visionzip-out');
   const path = demoPicture();
   const image = await readPicture(path);
   const llava = await openModel();

@@ -18,7 +18,7 @@ export interface DoctorReport {
   readonly driverFolderHolds: string | null; // null if there is no driver in it
 }
 
-export interface ProbeRun {
+interface ProbeRun {
   readonly outcome: ProbeOutcome;
   readonly adapter: ProbedAdapter | null;
 }

@@ -1,13 +1,13 @@
 // `visionzip doctor [--json] [--driver-folder DIR]`: what this machine has, what is missing, how to mend it.
 
-import { parseArgs } from 'node:util';
 import { type DoctorReport, doctorReport } from './doctor-report.ts';
+import { readOptionsAlone } from './options.ts';
 
-/** Prints the report; 0 if there is an adapter that works, 2 if not. Throws TypeError for an unknown option. */
+/** Prints the report; 0 if there is an adapter that works, 2 if not. Throws RangeError for an unknown option. */
 export async function doctor(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: { json: { type: 'boolean' }, 'driver-folder': { type: 'string' } },
+  const values = readOptionsAlone('doctor', args, {
+    json: { type: 'boolean' },
+    'driver-folder': { type: 'string' },
   });
   const report = await doctorReport(values['driver-folder']);
   const text = values.json === true ? JSON.stringify(report, null, 2) : reportText(report);

@@ -1,16 +1,16 @@
 // `visionzip eval`: how often the model in the package is right, by budget and by way of reducing a picture.
 
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { accuracyChart } from '../eval/chart.ts';
 import { type QuestionType, questionTypes } from '../eval/questions.ts';
 import { type Evaluation, type EvaluationRow, evaluate, type Tally, VANILLA_TOKENS } from '../eval/run.ts';
 import { type Interval, ratioInterval, wilsonInterval } from '../eval/statistics.ts';
-import { chosenBudgets, wholeNumber } from './budget-options.ts';
+import { chosenBudgets } from './budget-options.ts';
 import { type AdapterRecord, adapterLine, adapterRecord } from './labels.ts';
 import { openModel } from './model.ts';
+import { readOptionsAlone, wholeNumber } from './options.ts';
 import { outputFolder, writeWhole } from './output-files.ts';
-import { INTERRUPTED, takeInterrupts } from './signals.ts';
+import { INTERRUPTED, noteInterrupt, takeInterrupts } from './signals.ts';
 
 const options = {
   budget: { type: 'string' },
@@ -35,18 +35,14 @@ interface Finished {
 }
 
 export async function evalCommand(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options });
+  const values = readOptionsAlone('eval', args, options);
   const budgets = chosenBudgets({ budget: values.budget ?? DEFAULT_BUDGETS }).map((budget) =>
     budget === null ? VANILLA_TOKENS : budget.dominantCount + budget.contextualCount,
   );
   const questionCount = wholeNumber('--questions', values.questions ?? DEFAULT_QUESTIONS, 1);
   const seed = wholeNumber('--seed', values.seed ?? '1', 0);
   const out = await outputFolder(values.out ?? 'visionzip-out');
-  let isStopped = false;
-  takeInterrupts(() => {
-    isStopped = true;
-    takeInterrupts(null); // a second Ctrl-C ends the process at once
-  });
+  const isInterrupted = noteInterrupt('behind the stage at hand');
   const llava = await openModel();
   const start = performance.now();
   try {
@@ -54,7 +50,7 @@ export async function evalCommand(args: string[]): Promise<number> {
     for await (const state of evaluate(llava, { budgets, questionCount, seed })) {
       last = state;
       showProgress(state);
-      if (isStopped) break;
+      if (isInterrupted()) break;
     }
     const isWhole = last !== undefined && last.answersGiven === last.answersPlanned;
     clearProgress();

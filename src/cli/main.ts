@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { systemReason } from '../models/checkpoint/model-directory.ts';
 import { ask } from './ask.ts';
 import { bench } from './bench.ts';
 import { chat } from './chat.ts';
@@ -28,7 +29,9 @@ const commands: Readonly<Record<string, (args: string[]) => Promise<number>>> = 
 async function main(args: readonly string[]): Promise<number> {
   const [name = '', ...rest] = args.filter((arg) => arg !== '--verbose');
   if (name === '' || name === '--help' || name === '-h' || name === 'help') {
-    process.stdout.write(usage[rest[0] ?? ''] ?? usage[''] ?? '');
+    const [topic = ''] = rest;
+    if (topic !== '' && !Object.hasOwn(commands, topic)) throw noSuchCommand(topic);
+    process.stdout.write(usage[topic] ?? '');
     return 0;
   }
   if (name === '--version') {
@@ -37,9 +40,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined) {
-    throw new RangeError(`command: expected ${Object.keys(commands).join(', ')} or --help, got ${name}`);
-  }
+  if (command === undefined) throw noSuchCommand(name);
   if (rest.includes('--help') || rest.includes('-h')) {
     process.stdout.write(usage[name] ?? '');
     return 0;
@@ -47,14 +48,13 @@ async function main(args: readonly string[]): Promise<number> {
   return command(rest);
 }
 
+function noSuchCommand(name: string): RangeError {
+  return new RangeError(`command: expected ${Object.keys(commands).join(', ')} or --help, got ${name}`);
+}
+
 /** Errors that a user can cause. Anything else is a bug of ours, and says so. */
 function isExpected(error: unknown): error is Error {
-  if (!(error instanceof Error)) return false;
-  const code = 'code' in error ? String(error.code) : '';
-  return (
-    ['RangeError', 'ShapeError', 'FileError', 'GpuError'].includes(error.name) ||
-    code.startsWith('ERR_PARSE_ARGS')
-  );
+  return error instanceof Error && ['RangeError', 'ShapeError', 'FileError', 'GpuError'].includes(error.name);
 }
 
 function report(error: unknown, verbose: boolean): void {
@@ -65,12 +65,13 @@ function report(error: unknown, verbose: boolean): void {
 
 listenForSignals();
 
-// `visionzip … | head` closes our output early; that is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
   removeUnfinished();
-  process.exit(0);
+  if (error.code === 'EPIPE') process.exit(0); // `visionzip … | head` closes our output early; that is no error
+  process.stderr.write(`visionzip: stdout: expected to write, got ${systemReason(error)}\n`);
+  process.exit(2);
 });
+process.stderr.on('error', () => undefined); // the exit code still tells
 
 const args = process.argv.slice(2);
 try {

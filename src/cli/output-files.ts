@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { access, constants, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { systemReason } from '../models/checkpoint/model-directory.ts';
 import { makeFolder } from '../tensor/dawn-files.ts';
 import { FileError } from '../tensor/index.ts';
 
@@ -15,7 +16,7 @@ export async function outputFolder(path: string): Promise<string> {
     makeFolder(resolve(path));
     await access(path, constants.W_OK);
   } catch (error) {
-    throw new FileError(`--out ${path}: expected a folder that can be written, got ${reason(error)}`);
+    throw new FileError(`--out ${path}: expected a folder that can be written, got ${systemReason(error)}`);
   }
   return path;
 }
@@ -28,10 +29,11 @@ export async function checkOutputFile(option: string, path: string): Promise<voi
   }
   const folder = dirname(resolve(path));
   try {
-    if (!(await stat(folder)).isDirectory()) throw new Error('not a folder');
+    if (!(await stat(folder)).isDirectory()) throw new Error('a file');
     await access(folder, constants.W_OK);
   } catch (error) {
-    throw new FileError(`${option} ${path}: expected a folder that can be written, got ${reason(error)}`);
+    const expected = `a folder ${dirname(path)} that can be written`;
+    throw new FileError(`${option} ${path}: expected ${expected}, got ${systemReason(error)}`);
   }
 }
 
@@ -49,7 +51,7 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
-    throw new FileError(`${path}: expected to write ${bytes.length} bytes, got ${reason(error)}`);
+    throw new FileError(`${path}: expected to write ${bytes.length} bytes, got ${systemReason(error)}`);
   } finally {
     unfinished.delete(temporary);
   }
@@ -58,8 +60,4 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
 /** Removes what an interrupted command had begun to write. */
 export function removeUnfinished(): void {
   for (const path of unfinished) rmSync(path, { force: true });
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

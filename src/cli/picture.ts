@@ -1,9 +1,9 @@
 // A picture file, as a command takes it.
 
-import { readFile, stat } from 'node:fs/promises';
 import {
   decodeImage,
   type ImageMode,
+  openFile,
   type PixelValues,
   type PreprocessorConfig,
   preprocessCrop,
@@ -34,16 +34,15 @@ export async function readPicture(path: string): Promise<RgbImage> {
 }
 
 async function readBytes(path: string): Promise<Uint8Array> {
-  // Looked at before it is opened: opening a pipe waits for a writer.
-  const info = await stat(path).catch(unreadable);
-  if (!info.isFile()) throw new FileError(`${path}: expected a picture, got something that is not a file`);
-  if (info.size > LARGEST_FILE_BYTES) {
-    throw new FileError(`${path}: expected at most ${LARGEST_FILE_BYTES} bytes, got ${info.size}`);
-  }
-  return readFile(path).catch(unreadable);
-
-  function unreadable(error: Error): never {
-    throw new FileError(`${path}: expected a picture, got ${error.message}`);
+  if (path === '') throw new RangeError('picture: expected the name of a file, got none');
+  const file = await openFile(path);
+  try {
+    if (file.size > LARGEST_FILE_BYTES) {
+      throw new FileError(`${path}: expected at most ${LARGEST_FILE_BYTES} bytes, got ${file.size}`);
+    }
+    return await file.read(0, file.size);
+  } finally {
+    await file.close();
   }
 }
 

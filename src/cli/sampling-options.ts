@@ -1,7 +1,7 @@
 // The options that say how the tokens of an answer are chosen.
 
 import type { SamplingOptions } from '../models/index.ts';
-import { wholeNumber } from './budget-options.ts';
+import { wholeNumber } from './options.ts';
 
 export interface SamplingArguments {
   readonly temperature?: string | undefined;

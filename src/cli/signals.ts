@@ -24,6 +24,20 @@ export function takeInterrupts(handler: (() => void) | null): void {
   interrupted = handler;
 }
 
+/**
+ * Takes the first Ctrl-C and says on stderr that the command ends `when`; a second one ends the process at once. The function
+ * returned tells whether it has come.
+ */
+export function noteInterrupt(when: string): () => boolean {
+  let isInterrupted = false;
+  takeInterrupts(() => {
+    isInterrupted = true;
+    takeInterrupts(null);
+    process.stderr.write(`visionzip: Ctrl-C: ending ${when}; once more ends at once\n`);
+  });
+  return () => isInterrupted;
+}
+
 /** `deed` is done before the process dies of a signal. */
 export function beforeDying(deed: () => void): void {
   lastDeeds.add(deed);

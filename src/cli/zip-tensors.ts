@@ -1,7 +1,6 @@
 // `visionzip zip --tensors FILE`: what VisionZip makes of somebody's own tensors. No picture, no model.
 
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { openFile, writeSafetensors } from '../models/index.ts';
 import { dispose, type Gpu, openGpu, readAll } from '../tensor/index.ts';
 import {
@@ -14,8 +13,8 @@ import {
   visionZip,
   type ZipTensors,
 } from '../visionzip/index.ts';
-import { wholeNumber } from './budget-options.ts';
 import { adapterLine, adapterRecord } from './labels.ts';
+import { readOptionsAlone, wholeNumber } from './options.ts';
 import { outputFolder, writeWhole } from './output-files.ts';
 import { checkFiniteTensors, namedTensors } from './trace.ts';
 
@@ -29,7 +28,7 @@ const options = {
 } as const;
 
 export async function zipTensors(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options });
+  const values = readOptionsAlone('zip --tensors', args, options);
   const { tensors: path, dominant, contextual } = values;
   if (path === undefined || dominant === undefined || contextual === undefined) {
     throw new RangeError('zip: expected --tensors with --dominant and --contextual, got not all of them');

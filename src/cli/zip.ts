@@ -2,7 +2,6 @@
 // of the picture, see zip-tensors.ts.
 
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { encode as encodePng } from 'fast-png';
 import {
   centerCrop,
@@ -15,9 +14,9 @@ import {
 } from '../models/index.ts';
 import { dispose, readAll } from '../tensor/index.ts';
 import { type Budget, overlayImage, type VisionZipResult } from '../visionzip/index.ts';
-import { wholeNumber } from './budget-options.ts';
 import { adapterLine, adapterRecord } from './labels.ts';
 import { modelFlags, modelOptions, openModel } from './model.ts';
+import { readOptions, wholeNumber } from './options.ts';
 import { outputFolder, writeWhole } from './output-files.ts';
 import { type ImageMode, imageMode, readPicture } from './picture.ts';
 import { profiled, profileTable } from './profile.ts';
@@ -37,7 +36,7 @@ const options = {
 
 export async function zip(args: string[]): Promise<number> {
   if (args.some((arg) => arg === '--tensors' || arg.startsWith('--tensors='))) return zipTensors(args);
-  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  const { values, positionals } = readOptions('zip', args, options);
   const [imagePath, ...rest] = positionals;
   if (imagePath === undefined || rest.length > 0) {
     throw new RangeError(`zip: expected one picture, got ${positionals.length}`);

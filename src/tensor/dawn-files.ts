@@ -25,7 +25,7 @@ export function cacheFolder(): string {
 }
 
 /** A user whom the system does not know has no home, and Node throws; in containers `/` stands for it. */
-function homeFolder(): string {
+export function homeFolder(): string {
   try {
     return system().homedir();
   } catch {

@@ -36,7 +36,7 @@ interface DawnModule {
   create(options: string[]): GPU;
 }
 
-/** What was found behind one door: an adapter, or why there is none. */
+/** What is behind a door that opens. */
 interface Room {
   readonly gpu: GPU;
   readonly adapter: GPUAdapter;

@@ -234,7 +234,7 @@ export function collectOwners(value: unknown, into: Set<unknown>): void {
   for (const part of Object.values(value)) collectOwners(part, into);
 }
 
-export function mebibytes(bytes: number): string {
+function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 

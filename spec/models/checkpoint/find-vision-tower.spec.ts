@@ -3,7 +3,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { findVisionTower } from '../../../src/models/checkpoint/find-vision-tower.ts';
 import { FileError } from '../../../src/tensor/errors.ts';
 
@@ -122,4 +122,12 @@ it('M-2.27 where there is none, the message says where it was looked for, and wh
   ]) {
     expect(error).toContain(place);
   }
+});
+
+it('M-2.27 a user whom the system does not know, and who has no home, is told the same', async () => {
+  const unknownUser = vi.spyOn(process.getBuiltinModule('node:os'), 'homedir').mockImplementation(() => {
+    throw new Error('A system error occurred: uv_os_homedir returned ENOENT (no such file or directory)');
+  });
+  await expect(find()).rejects.toThrow(/mm_vision_tower: expected the folder of .+ in .+--vision-tower/);
+  unknownUser.mockRestore();
 });

@@ -16,6 +16,8 @@ import {
   readClipConfig,
   readGeneration,
   readLlamaConfig,
+  tokenId,
+  tokenIds,
 } from './config.ts';
 import { type ModelFiles, readJson, sizeCaps } from './model-files.ts';
 import { anyObject, checkSchema, object, only, wholeNumber } from './schema.ts';
@@ -31,8 +33,6 @@ export interface AuthorsConfig {
   with(vision: ClipVisionConfig): LlavaConfig;
 }
 
-const tokenId = wholeNumber(0, 1 << 22);
-
 const schema = object({
   model_type: v.picklist(['llava', 'llava_llama']),
   mm_vision_tower: v.pipe(v.string(), v.minLength(1), v.maxLength(1024)),
@@ -45,7 +45,7 @@ const schema = object({
   image_aspect_ratio: v.nullish(v.picklist(['pad', 'square'])), // anything but pad and anyres is a crop
   s2: v.optional(only(false)),
   bos_token_id: v.nullish(tokenId, 1),
-  eos_token_id: v.nullish(v.union([tokenId, v.pipe(v.array(tokenId), v.minLength(1), v.maxLength(64))]), 2),
+  eos_token_id: v.nullish(tokenIds, 2),
   pad_token_id: v.nullish(padTokenId, null),
 });
 
@@ -71,8 +71,8 @@ export async function readAuthorsConfig(files: ModelFiles, json: unknown): Promi
   const text = readLlamaConfig(who, { ...(json as object), model_type: 'llama' });
   const generation = await readGeneration(files);
   const ends = endTokens(files.where, text.vocabSize, generation, {
-    bos_token_id: raw.bos_token_id ?? 1,
-    eos_token_id: raw.eos_token_id ?? 2,
+    bos_token_id: raw.bos_token_id,
+    eos_token_id: raw.eos_token_id,
   });
   return {
     text,

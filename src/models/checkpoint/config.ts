@@ -49,10 +49,13 @@ export interface LlavaConfig {
 const maxSize = 1 << 20;
 const maxVocab = 1 << 22;
 const size = wholeNumber(1, maxSize);
-const tokenId = wholeNumber(0, maxVocab);
+export const tokenId: v.GenericSchema<unknown, number> = wholeNumber(0, maxVocab);
 /** −1 where there is none. */
 export const padTokenId: v.GenericSchema<unknown, number> = wholeNumber(-1, maxVocab);
-const tokenIds = v.union([tokenId, v.pipe(v.array(tokenId), v.minLength(1), v.maxLength(64))]);
+export const tokenIds: v.GenericSchema<unknown, number | number[]> = v.union([
+  tokenId,
+  v.pipe(v.array(tokenId), v.minLength(1), v.maxLength(64)),
+]);
 
 const visionSchema = object({
   model_type: v.optional(only('clip_vision_model'), 'clip_vision_model'),

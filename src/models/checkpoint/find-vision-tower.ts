@@ -6,6 +6,7 @@
 //
 // Node's modules are asked for where they are used; files are read through modelDirectory alone.
 
+import { homeFolder } from '../../tensor/dawn-files.ts';
 import { FileError } from '../../tensor/errors.ts';
 import { modelDirectory } from './model-directory.ts';
 import { type ModelFiles, quoted, readText } from './model-files.ts';
@@ -48,9 +49,8 @@ function besides(modelFolder: string, name: string): string[] {
 async function cached(name: string): Promise<string[]> {
   if (!hubName.test(name)) return [];
   const { join } = process.getBuiltinModule('node:path');
-  const { homedir } = process.getBuiltinModule('node:os');
   const { HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME } = process.env;
-  const home = HF_HOME || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface');
+  const home = HF_HOME || join(XDG_CACHE_HOME || join(homeFolder(), '.cache'), 'huggingface');
   const repository = join(HF_HUB_CACHE || join(home, 'hub'), `models--${name.replace('/', '--')}`);
   const refs = modelDirectory(join(repository, 'refs'));
   if (!(await hasFile(refs, 'main'))) return [repository];

@@ -28,7 +28,7 @@ async function hasRegularFile(folder: string, name: string): Promise<boolean> {
 async function checkFolder(folder: string): Promise<void> {
   const { stat } = process.getBuiltinModule('node:fs/promises');
   const info = await stat(folder).catch((error: Error) => {
-    throw new FileError(`${folder}: expected a model folder, got ${reason(error)}`);
+    throw new FileError(`${folder}: expected a model folder, got ${systemReason(error)}`);
   });
   if (!info.isDirectory()) throw new FileError(`${folder}: expected a model folder, got a file`);
 }
@@ -46,13 +46,16 @@ async function openRegularFile(folder: string, name: string): Promise<ModelFile>
 export async function openFile(path: string): Promise<ModelFile> {
   const { constants, open, stat } = process.getBuiltinModule('node:fs/promises');
   const before = await stat(path).catch((error: Error) => {
-    throw new FileError(`${path}: expected a file, got ${reason(error)}`);
+    throw new FileError(`${path}: expected a file, got ${systemReason(error)}`);
   });
   // Looked at before it is opened: opening a pipe waits for a writer.
-  if (!before.isFile()) throw new FileError(`${path}: expected a regular file, got something else`);
+  if (!before.isFile()) {
+    const got = before.isDirectory() ? 'a folder' : 'something else';
+    throw new FileError(`${path}: expected a regular file, got ${got}`);
+  }
 
   const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch((error: Error) => {
-    throw new FileError(`${path}: expected a readable file, got ${reason(error)}`);
+    throw new FileError(`${path}: expected a readable file, got ${systemReason(error)}`);
   });
   const info = await handle.stat();
   if (!info.isFile() || info.size !== before.size) {
@@ -79,7 +82,7 @@ async function readExactly(
     const { bytesRead } = await handle
       .read(bytes, done, Math.min(length - done, 1 << 30), offset + done)
       .catch((error: Error) => {
-        throw new FileError(`${path}: expected ${length} bytes at ${offset}, got ${reason(error)}`);
+        throw new FileError(`${path}: expected ${length} bytes at ${offset}, got ${systemReason(error)}`);
       });
     if (bytesRead === 0) {
       throw new FileError(`${path}: expected ${length} bytes at ${offset}, got the end after ${done}`);
@@ -89,7 +92,19 @@ async function readExactly(
   return bytes;
 }
 
-function reason(error: Error): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === 'ENOENT' ? 'nothing of that name' : (code ?? error.message);
+const reasons: ReadonlyMap<unknown, string> = new Map([
+  ['ENOENT', 'nothing of that name'],
+  ['EACCES', 'no permission'],
+  ['EPERM', 'no permission'],
+  ['EEXIST', 'a file of that name'],
+  ['EISDIR', 'a folder'],
+  ['ENOTDIR', 'a path through what is no folder'],
+  ['ENOSPC', 'a full disk'],
+  ['EROFS', 'a file system that is read-only'],
+]);
+
+/** What the system said about a file, in the words of a message. */
+export function systemReason(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return reasons.get(code) ?? message;
 }

@@ -5,7 +5,7 @@
 
 import * as v from 'valibot';
 import { FileError } from '../../tensor/errors.ts';
-import type { PreprocessorConfig } from '../preprocess/clip-pixels.ts';
+import { CLIP_336, type PreprocessorConfig } from '../preprocess/clip-pixels.ts';
 import { type ModelFiles, readJson, sizeCaps } from './model-files.ts';
 import { checkSchema, object, only, positiveNumber, wholeNumber } from './schema.ts';
 
@@ -14,6 +14,8 @@ const channel = v.pipe(v.number(), v.finite());
 const done = v.optional(only(true), true);
 const processorNames = ['CLIPImageProcessor', 'CLIPImageProcessorFast', 'CLIPFeatureExtractor'] as const;
 const bicubic = 3;
+
+const { mean: clipMean, std: clipStd } = CLIP_336;
 
 const schema = object({
   image_processor_type: v.nullish(v.picklist(processorNames)),
@@ -29,10 +31,6 @@ const schema = object({
   do_normalize: done,
   do_convert_rgb: v.nullish(only(true)),
 });
-
-/** Mean and standard deviation of CLIP's training pixels. */
-const clipMean = [0.48145466, 0.4578275, 0.40821073] as const;
-const clipStd = [0.26862954, 0.26130258, 0.27577711] as const;
 
 /**
  * Reads preprocessor_config.json, or `image_processor` of processor_config.json, or takes the

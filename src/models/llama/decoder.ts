@@ -3,7 +3,8 @@
 //   B sequences   T new positions   L positions so far, the new ones included   C channels   V vocabulary
 //   H query heads   G key heads   D channels per head
 //
-// The cache is a value like any other: a step takes one and returns the next, which shares its memory. (transformers, modeling_llama.py)
+// The cache is a value like any other: a step takes one and returns the next, which shares its memory.
+// (transformers, modeling_llama.py)
 
 import {
   appendRows,
@@ -53,12 +54,12 @@ export function emptyCache(gpu: Gpu, weights: LlamaWeights, positionCount: numbe
   const { config } = weights;
   checkPositions('emptyCache', weights, positionCount);
   // Some more than asked for, so that the next turns of a conversation find theirs.
-  const turnCount = Math.min(Math.ceil(positionCount / TURNS) * TURNS, config.maxPositions);
-  const rope = ropeTable(gpu, turnCount, config.headSize, config.ropeTheta, config.ropeFactor);
+  const tableLength = Math.min(Math.ceil(positionCount / TABLE_STEP) * TABLE_STEP, config.maxPositions);
+  const rope = ropeTable(gpu, tableLength, config.headSize, config.ropeTheta, config.ropeFactor);
   return { length: 0, positionCount, layers: [], rope };
 }
 
-const TURNS = 512;
+const TABLE_STEP = 512; // positions by which the RoPE table grows
 
 /**
  * The same cache for sequences of at most `positionCount` positions. Shares memory; the caller still owns `past`. Throws

@@ -29,7 +29,7 @@ import {
   releaseStep,
 } from '../llama/decoder.ts';
 import { prefillInParts } from '../llama/prefill.ts';
-import { encodeQuestion, type PromptIds } from '../tokenizer/prompt.ts';
+import { encodeQuestion } from '../tokenizer/prompt.ts';
 import { streamText } from '../tokenizer/tokenizer.ts';
 import { type Llava, type LlavaModel, project, splice } from './llava.ts';
 import type { Sample } from './sampling.ts';
@@ -78,8 +78,8 @@ export function prefill(
 }
 
 /**
- * The most likely tokens, one after the other, until EOS (which is not handed out) or maxNewTokens. Frees the prefill,
- * also when the caller stops early. Throws RangeError for logits that are not finite (M-7.4) and where `start.check` does.
+ * The tokens of an answer, one after the other, the most likely or those that `start.sample` chooses, until EOS (which is not
+ * handed out) or maxNewTokens. Frees the prefill, also when the caller stops early. Throws RangeError for logits that are not finite (M-7.4) and where `start.check` does.
  */
 export function decode(llava: LlavaModel, start: Prefill): AsyncGenerator<number, void, undefined> {
   const tokens = decodeTokens(llava, start);
@@ -218,7 +218,7 @@ export async function* ask(
   question: string,
   options: DecodeOptions = {},
 ): AsyncGenerator<string, void, undefined> {
-  const prompt: PromptIds = encodeQuestion(llava.tokenizer, question, llava.template);
+  const prompt = encodeQuestion(llava.tokenizer, question, llava.template);
   const start = tidy(llava.gpu, () => prefill(llava, splice(llava, prompt, project(llava, tokens)), options));
   const stream = streamText(llava.tokenizer);
   for await (const tokenId of decode(llava, start)) {

@@ -5,8 +5,8 @@
 //   B sequences   H query heads   G key heads   T queries   L keys   D channels per head
 //
 // The queries come scaled. The plain form is three kernels: scores, softmax, weighted sum, for as many queries at a time
-// as have scores that fit into a binding. attentionProbs hands out the rows that a caller reads, which VisionZip does with the CLS
-// row; attention keeps none, and has a form that never holds them (streaming-attention.ts).
+// as have scores that fit into a binding. attentionProbs hands out the rows that a caller reads, which VisionZip does with
+// the CLS row; attention keeps none, and has a form that never holds them (streaming-attention.ts).
 
 import type { Gpu } from '../gpu.ts';
 import { tidy } from '../memory.ts';

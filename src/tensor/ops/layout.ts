@@ -12,8 +12,8 @@ import { ShapeError } from '../errors.ts';
 import { flatIndex, type Kernel, runKernel, u32, wgsl } from '../kernel.ts';
 import { type AnyTensor, elementCount, empty, emptyIndices, reshape } from '../tensor.ts';
 
-const spliceKernel: Kernel = {
-  name: 'splice',
+const copyRunsKernel: Kernel = {
+  name: 'copyRuns',
   code: wgsl`
     // Copies count elements in runs: run r begins at fromFirst + r · fromStride and goes to toFirst + r · toStride.
     struct Params { count: u32, run: u32, fromFirst: u32, fromStride: u32, toFirst: u32, toStride: u32 }
@@ -35,10 +35,10 @@ const spliceKernel: Kernel = {
   `,
 };
 
-const spliceQuadsKernel: Kernel = {
-  name: 'spliceQuads',
+const copyQuadRunsKernel: Kernel = {
+  name: 'copyQuadRuns',
   code: wgsl`
-    // As splice, all counted in quads.
+    // As copyRuns, all counted in quads.
     struct Params { count: u32, run: u32, fromFirst: u32, fromStride: u32, toFirst: u32, toStride: u32 }
 
     @group(0) @binding(0) var<uniform> params: Params;
@@ -194,7 +194,7 @@ export function copyRuns(x: AnyTensor, y: AnyTensor, run: number, from: Runs, to
   const sizes = [run * runs, run, from.first, from.stride, to.first, to.stride];
   const inQuads = sizes.every((size) => size % 4 === 0);
   const [count = 0, ...others] = inQuads ? sizes.map((size) => size / 4) : sizes;
-  runKernel(x.gpu, inQuads ? spliceQuadsKernel : spliceKernel, {
+  runKernel(x.gpu, inQuads ? copyQuadRunsKernel : copyRunsKernel, {
     params: [count, ...others].map(u32),
     inputs: [x],
     output: y,

@@ -6,7 +6,7 @@
 // row t of T attend to the first L − T + t + 1 of L entries only (the last row to all of them); the others become 0.
 // It never forms the masked scores, so no infinity is needed.
 //
-// A workgroup owns one row. Its 64 invocations stride through the row three times and combine in a tree.
+// A workgroup owns one row. Its lanes stride through the row three times and combine what they found (row-kernel.ts).
 
 import { ShapeError } from '../errors.ts';
 import { flatGroup, runKernel, u32, wgsl } from '../kernel.ts';

@@ -143,7 +143,7 @@ export const halfTileKernel: Kernel = {
         workgroupBarrier();
         for (var k = 0u; k < 4u; k++) {
           var bQuad: array<vec4f, 8>;
-          for (var j = 0u; j < 8u; j++) { 
+          for (var j = 0u; j < 8u; j++) {
             let packed = bTile[lane.x + 8u * j][k];
             bQuad[j] = vec4f(unpack2x16float(packed.x), unpack2x16float(packed.y));
           }
