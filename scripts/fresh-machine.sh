@@ -14,12 +14,21 @@ fail() {
   exit 2
 }
 
+# Runs a command in namespaces of its own, so that no mount and no process of it outlives it, and a signal here ends it.
+apart() {
+  unshare --mount --pid --fork --kill-child "$@" &
+  running=$!
+  ended=0
+  wait "$running" || ended=$?
+  running=
+  return "$ended"
+}
+
 # Debootstraps suite $1 into $2 from mirror $3, with $4 for the signatures; adds Node, the host's way to the network and a user.
 prepare() {
   script=/usr/share/debootstrap/scripts/$1
   [ -e "$script" ] || script=/usr/share/debootstrap/scripts/jammy # a suite that this debootstrap does not know: Ubuntus are alike
-  unshare --mount --pid --fork --kill-child \
-    debootstrap --variant=minbase "$4" "$1" "$2" "$3" "$script" > "$logs/$1.debootstrap" 2>&1 ||
+  apart debootstrap --variant=minbase "$4" "$1" "$2" "$3" "$script" > "$logs/$1.debootstrap" 2>&1 ||
     { tail -n 5 "$logs/$1.debootstrap" >&2; fail "expected debootstrap to make $1, got an error"; }
   mkdir -p "$2/usr/local/lib/node_modules" "$2/etc/ssl/certs"
   cp -L "$(command -v node)" "$2/usr/local/bin/node"
@@ -34,9 +43,9 @@ prepare() {
   chroot "$2" chown -R reader:reader /home/reader
 }
 
-# Runs command $2 as the user in root $1, in namespaces of its own, so that nothing it started outlives it.
+# Runs command $2 as the user in root $1.
 as_user() {
-  unshare --mount --pid --fork --kill-child --mount-proc="$1/proc" chroot --userspec=reader:reader "$1" \
+  apart --mount-proc="$1/proc" chroot --userspec=reader:reader "$1" \
     env -i HOME=/home/reader USER=reader PATH=/usr/local/bin:/usr/bin:/bin NODE_EXTRA_CA_CERTS="$certificates" \
     ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} ${no_proxy:+no_proxy="$no_proxy"} \
     sh -c "cd ~/visionzip && $2"
@@ -57,7 +66,8 @@ repository=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
 certificates=/etc/ssl/certs/ca-certificates.crt # of the host: its proxy may have put its own there
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/visionzip-fresh.XXXXXX")
 trap 'rm -rf --one-file-system "$work"' EXIT
-trap 'exit 130' INT TERM
+running=
+trap '[ -z "$running" ] || kill -KILL "$running"; exit 130' INT TERM
 logs=${logs:-$work}
 
 echo "$(git -C "$repository" log -1 --format='commit %h'), Node $(node --version), npm $(npm --version), $(nproc) cores"
@@ -75,7 +85,7 @@ for argument in "$@"; do
     log=$logs/$suite.npm-$command
     begun=$(date +%s)
     code=0
-    as_user "$root" "npm $command" > "$log" 2>&1 < /dev/null || code=$?
+    as_user "$root" "npm $command" > "$log" 2>&1 || code=$?
     seconds=$(($(date +%s) - begun))
     sum=$(grep -E '^ *Tests  |^VisionZip on ' "$log" | tail -n 1 | sed 's/^ *//')
     disk=$(du -sm "$root/home/reader" | cut -f 1)
