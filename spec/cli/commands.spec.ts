@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readSafetensorsHeader } from '../../src/models/checkpoint/safetensors.ts';
 import { decodeImage, modelDirectory } from '../../src/models/index.ts';
 import { caseQuestion } from '../support/embedded-cases.ts';
@@ -187,7 +187,9 @@ describe('doctor', () => {
   });
 });
 
-describe('help', () => {
+vi.setConfig({ maxConcurrency: 2 });
+
+describe.concurrent('help', () => {
   it.each([
     ['--help'],
     ['help', 'zip'],
@@ -208,7 +210,7 @@ describe('help', () => {
   });
 });
 
-describe('bad input: one line on stderr, nothing on stdout, exit code 2', () => {
+describe.concurrent('bad input: one line on stderr, nothing on stdout, exit code 2', () => {
   const cases: readonly (readonly [string, () => string[], RegExp])[] = [
     ['no command of that name', () => ['frobnicate'], /command: expected ask, (\w+, )+doctor or --help/],
     ['an unknown option', () => ['ask', picture, question, '--bogus'], /--bogus/],
