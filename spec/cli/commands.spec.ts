@@ -21,7 +21,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readSafetensorsHeader } from '../../src/models/checkpoint/safetensors.ts';
 import { decodeImage, modelDirectory } from '../../src/models/index.ts';
 import { caseQuestion } from '../support/embedded-cases.ts';
@@ -217,7 +217,9 @@ describe('doctor', () => {
   });
 });
 
-describe('help', () => {
+vi.setConfig({ maxConcurrency: 2 });
+
+describe.concurrent('help', () => {
   it.each([
     ['--help'],
     ['help', 'zip'],
@@ -238,7 +240,7 @@ describe('help', () => {
   });
 });
 
-describe('bad input: one line on stderr, nothing on stdout, exit code 2', () => {
+describe.concurrent('bad input: one line on stderr, nothing on stdout, exit code 2', () => {
   const cases: readonly (readonly [string, () => string[], RegExp])[] = [
     ['no command of that name', () => ['frobnicate'], /command: expected ask, (\w+, )+doctor or --help/],
     [

@@ -77,7 +77,8 @@ async function firstFailure<C, D extends Readonly<Record<string, HostArray>>, T 
   const data = drawn.map((one) => property.data(one));
   const outputs = tidy(gpu, () => {
     const inputs = data.map((hosts) => uploadAll(gpu, hosts)); // every upload before the first dispatch: one batch
-    return inputs.map((tensors, i) => property.run(tensors, drawn[i] as C));
+    // What a case makes besides its outputs is free for the next one, which then finds the bind groups of the same buffers.
+    return inputs.map((tensors, i) => tidy(gpu, () => property.run(tensors, drawn[i] as C)));
   });
   const flat = outputs.flat() as AnyTensor[];
   const values = await readAll(gpu, flat);

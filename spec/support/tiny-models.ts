@@ -214,7 +214,10 @@ export async function encodeAll(gpu: Gpu, jobs: readonly EncodingJob[]): Promise
 
 async function encodeTogether(gpu: Gpu, jobs: readonly EncodingJob[]): Promise<HostEncoding[]> {
   const encodings = tidy(gpu, () =>
-    jobs.map(([clip, { values, shape }]) => encodeClip(onDevice(gpu, clip), tensor(gpu, values, shape))),
+    jobs.map(([clip, { values, shape }]) =>
+      // The next one takes these buffers again, and with them their bind groups.
+      tidy(gpu, () => encodeClip(onDevice(gpu, clip), tensor(gpu, values, shape))),
+    ),
   );
   const names: readonly (keyof ClipEncoding)[] = ['hiddenStates', 'clsAttention', 'keys'];
   const tensors = encodings.flatMap((encoding) => names.map((name) => encoding[name]));

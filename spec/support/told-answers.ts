@@ -80,12 +80,12 @@ export async function judgeTold(
       return questions.map(({ question }) => `${where}, ${question}: the cut is too close`);
     }
     const open: string[] = [];
+    const projectedTokens = tidy(llava.gpu, () => project(llava, zip?.tokens ?? patchTokens(encoding))); // [1, V, E]
     for (const [i, { question }] of questions.entries()) {
-      const tokens = zip?.tokens ?? tidy(llava.gpu, () => patchTokens(encoding)); // [1, V, C]
       const name = `${where}, ${question}`;
-      open.push(...(await judgeAnswer(llava, name, tokens, question, told[i] as ToldAnswer)));
-      if (zip === null) dispose(tokens);
+      open.push(...(await judgeAnswer(llava, name, projectedTokens, question, told[i] as ToldAnswer)));
     }
+    dispose(projectedTokens);
     return open;
   } finally {
     if (zip !== null) dispose(zip);
@@ -109,13 +109,13 @@ async function sameSets(
 async function judgeAnswer(
   llava: Llava,
   name: string,
-  tokens: Tensor,
+  projectedTokens: Tensor,
   question: string,
   told: ToldAnswer,
 ): Promise<string[]> {
   const start = tidy(llava.gpu, () => {
     const prompt = encodeQuestion(llava.tokenizer, question);
-    return prefill(llava, splice(llava, prompt, project(llava, tokens)));
+    return prefill(llava, splice(llava, prompt, projectedTokens));
   });
   const logits = await read(start.step.logits);
   const tokenIds: number[] = [];

@@ -1,8 +1,9 @@
-import { deflateSync } from 'node:zlib';
+import { constants, deflateSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { decodeImage } from '../../../src/models/preprocess/decode-image.ts';
 import { imageFormat, LARGEST_FILE_BYTES } from '../../../src/models/preprocess/image-guard.ts';
 import { FileError } from '../../../src/tensor/errors.ts';
+import { timed } from '../../support/processor-time.ts';
 import {
   goldenBytes,
   type HeaderFields,
@@ -174,14 +175,14 @@ describe('PNG', () => {
   it('M-1.3 a 1 x 1 picture that holds 300 MB of deflate takes neither time nor memory', async () => {
     const bomb = pngFile([
       header({ width: 1, height: 1 }),
-      part('IDAT', deflateSync(new Uint8Array(3e8), { level: 9 })),
+      part('IDAT', deflateSync(new Uint8Array(3e8), { strategy: constants.Z_RLE })),
       end,
     ]);
     expect(bomb.length).toBeLessThan(300_000);
     const before = process.memoryUsage().rss;
-    const start = performance.now();
-    expect(await refusal(bomb)).toContain('got more');
-    expect(performance.now() - start).toBeLessThan(1000);
+    const { result, ms } = await timed(() => refusal(bomb));
+    expect(result).toContain('got more');
+    expect(ms).toBeLessThan(1000);
     expect(process.memoryUsage().rss - before).toBeLessThan(50e6);
   });
 
