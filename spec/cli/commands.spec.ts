@@ -2,9 +2,11 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -200,6 +202,20 @@ describe('help', () => {
     const { code, stdout } = await run(...args);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^visionzip/);
+  });
+
+  it('T-1.1 a full disk behind standard output is one line and exit code 2', async () => {
+    if (process.platform !== 'linux') return;
+    const full = openSync('/dev/full', 'w');
+    const child = spawn(process.execPath, [cli, '--version'], { stdio: ['ignore', full, 'pipe'] });
+    closeSync(full);
+    let stderr = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^visionzip: standard output: expected to write, got ENOSPC[^\n]+\n$/);
   });
 
   it('T-1.1 --version prints the version of the package', async () => {

@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { FileError } from '../tensor/index.ts';
 import { ask } from './ask.ts';
 import { bench } from './bench.ts';
 import { chat } from './chat.ts';
@@ -65,14 +66,19 @@ function report(error: unknown, verbose: boolean): void {
 
 listenForSignals();
 
-// `visionzip … | head` closes our output early; that is no error.
+const args = process.argv.slice(2);
+
+// `visionzip … | head` closes our output early; that is no error. A full disk behind `visionzip … > FILE` is one.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
   removeUnfinished();
-  process.exit(0);
+  if (error.code === 'EPIPE') process.exit(0);
+  report(
+    new FileError(`standard output: expected to write, got ${error.message}`),
+    args.includes('--verbose'),
+  );
+  process.exit(2);
 });
 
-const args = process.argv.slice(2);
 try {
   process.exitCode = await main(args);
 } catch (error) {
