@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isAlive } from './setup/lock.mjs';
 
 const ENTRY_POINTS = {
   index: 'src/index.ts',
@@ -54,6 +55,7 @@ async function bundle(root) {
   const { build: esbuild } = await import('esbuild');
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const dist = join(root, 'dist');
+  rmSync(join(dist, STAMP), { force: true }); // what is killed on the way is not taken for whole
   const { outputFiles } = await esbuild({
     absWorkingDir: root,
     entryPoints: Object.entries(ENTRY_POINTS)
@@ -83,7 +85,8 @@ async function bundle(root) {
 
   const outputs = outputFiles.map(({ path }) => relative(dist, path));
   for (const name of readdirSync(dist)) {
-    if (/\.js(\.map)?$/.test(name) && !outputs.includes(name)) rmSync(join(dist, name));
+    const isOld = /\.js(\.map)?$/.test(name) && !outputs.includes(name);
+    if (isOld || isLeftBehind(name)) rmSync(join(dist, name), { force: true });
   }
   return outputs;
 }
@@ -118,8 +121,19 @@ function sourceHash(root) {
 function writeWhole(path, contents) {
   mkdirSync(dirname(path), { recursive: true });
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
-  writeFileSync(temporary, contents);
-  renameSync(temporary, path);
+  try {
+    writeFileSync(temporary, contents);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** A temporary of writeWhole whose process was killed. */
+function isLeftBehind(name) {
+  const pid = /^\..+\.(\d+)\.tmp$/.exec(name)?.[1];
+  return pid !== undefined && !isAlive(Number(pid));
 }
 
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {

@@ -10,9 +10,11 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { lavapipeFromApt, swiftshaderFromApt } from './apt-driver.mjs';
 import { endedBySignal, keep, megabytes, removeOnSignal, say, seconds } from './children.mjs';
+import { isAlive } from './lock.mjs';
 import { folderSize } from './node-modules.mjs';
 import { swiftshaderFromNpm } from './npm-driver.mjs';
 
@@ -31,8 +33,7 @@ export const DRIVER_KINDS = Object.keys(WAYS);
 export async function buildDriver({ host, driverFolder }, kinds, doctorReport) {
   const cache = dirname(driverFolder);
   checkFreeSpace(cache);
-  removeStale(cache, basename(driverFolder));
-  const work = `${driverFolder}.tmp.${process.pid}`;
+  const work = `${driverFolder}.tmp.${hostname()}.${process.pid}`;
   removeOnSignal(work);
   try {
     for (const kind of kinds) {
@@ -89,12 +90,27 @@ function checkFreeSpace(cache) {
   }
 }
 
-/** What a set-up that was killed left behind an hour ago or earlier. */
-export function removeStale(cache, name, now = Date.now()) {
-  for (const entry of readdirSync(cache)) {
-    const isTemporary = entry.startsWith(`${name}.tmp.`);
-    if (isTemporary && now - statSync(join(cache, entry)).mtimeMs > STALE_AFTER_MS) {
+/**
+ * Removes what killed set-ups left beside the driver folder: of this machine at once, of others, whose processes are not to be
+ * seen, after an hour.
+ */
+export function removeStale(driverFolder, now = Date.now()) {
+  const [cache, name] = [dirname(driverFolder), basename(driverFolder)];
+  if (!existsSync(cache)) return;
+  for (const entry of readdirSync(cache).filter((other) => other.startsWith(`${name}.tmp.`))) {
+    const [host, pid] = splitLast(entry.slice(`${name}.tmp.`.length));
+    const isDead = host === hostname() && !isAlive(Number(pid));
+    try {
+      if (!isDead && now - statSync(join(cache, entry)).mtimeMs <= STALE_AFTER_MS) continue;
       rmSync(join(cache, entry), { recursive: true, force: true });
+    } catch {
+      // It cannot be removed, or a child of the killed one still writes to it: the next set-up tries again.
     }
   }
+}
+
+/** `a.b.1` → [`a.b`, `1`]; host names have dots. */
+function splitLast(text) {
+  const dot = text.lastIndexOf('.');
+  return [text.slice(0, Math.max(0, dot)), text.slice(dot + 1)];
 }

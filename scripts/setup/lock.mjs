@@ -3,7 +3,18 @@
 // The lock only saves work. Where it fails, as between machines that share a home, files are still
 // written under temporary names and renamed, so that no one sees a half-built folder.
 
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { keep, removeOnSignal, say } from './children.mjs';
@@ -13,7 +24,7 @@ const STALE_AFTER_MS = 60_000;
 /** Runs `body(hasWaited)` while holding the lock file at `path`. */
 export async function withLock(path, body) {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
   } catch (error) {
     throw new Error(
       `The folder ${dirname(path)} cannot be made: ${error.message}. XDG_CACHE_HOME may name another cache folder.`,
@@ -40,13 +51,31 @@ export async function withLock(path, body) {
   }
 }
 
-function take(path) {
+/** As mkdir -p; Node's own says ENOENT where a file system is read-only. */
+function makeFolder(path) {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
   try {
-    writeFileSync(path, `${process.pid}\n`, { flag: 'wx' });
+    mkdirSync(path);
+  } catch (error) {
+    if (!existsSync(path)) throw error; // another process may have made it meanwhile
+  }
+}
+
+function take(path) {
+  let file = null;
+  try {
+    file = openSync(path, 'wx');
+    writeSync(file, `${process.pid}\n`);
     return true;
   } catch (error) {
     if (error.code === 'EEXIST') return false;
-    throw new Error(`The file ${path} cannot be written: ${error.message}.`);
+    if (file !== null) rmSync(path, { force: true }); // on a full disk it is there, and empty
+    throw new Error(
+      `The file ${path} cannot be written: ${error.message}. XDG_CACHE_HOME may name another cache folder.`,
+    );
+  } finally {
+    if (file !== null) closeSync(file);
   }
 }
 
@@ -62,13 +91,19 @@ export function isStale(path) {
   }
 }
 
-function isAlive(pid) {
+/** Whether a process of this id runs on this machine. */
+export function isAlive(pid) {
   try {
     process.kill(pid, 0);
     return true;
   } catch (error) {
     return error.code === 'EPERM';
   }
+}
+
+/** Removes a lock that a killed set-up has left, where there is nothing to lock any more. */
+export function removeStaleLock(path) {
+  if (isStale(path)) remove(path);
 }
 
 function remove(path) {

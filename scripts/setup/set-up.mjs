@@ -3,8 +3,8 @@
 import { join, resolve } from 'node:path';
 import { build, isBuilt } from '../build.mjs';
 import { endedBySignal, listenForSignals, say, seconds } from './children.mjs';
-import { buildDriver, DRIVER_KINDS } from './driver.mjs';
-import { withLock } from './lock.mjs';
+import { buildDriver, DRIVER_KINDS, removeStale } from './driver.mjs';
+import { removeStaleLock, withLock } from './lock.mjs';
 import { installModules, modulesAreInstalled } from './node-modules.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..', '..');
@@ -33,8 +33,9 @@ function readArguments(args) {
 }
 
 async function prepareClone() {
-  if (modulesAreInstalled(ROOT) && isBuilt(ROOT)) return;
-  await withLock(join(ROOT, '.cache', 'setup.lock'), async () => {
+  const lock = join(ROOT, '.cache', 'setup.lock');
+  if (modulesAreInstalled(ROOT) && isBuilt(ROOT)) return removeStaleLock(lock);
+  await withLock(lock, async () => {
     if (!modulesAreInstalled(ROOT)) await installModules(ROOT);
     if (isBuilt(ROOT)) return;
     const took = seconds();
@@ -46,10 +47,13 @@ async function prepareClone() {
 
 async function prepareDriver(doctorReport, kind) {
   const first = await doctorReport();
+  const lock = join(first.cacheFolder, 'setup.lock');
+  removeStale(first.driverFolder);
+  removeStaleLock(lock);
   if (kind === null && first.problem === null) return ready(first);
   if (kind === null && !mayBuildDriver(first)) return giveUp(first);
 
-  return withLock(join(first.cacheFolder, 'setup.lock'), async (hasWaited) => {
+  return withLock(lock, async (hasWaited) => {
     const now = hasWaited ? await doctorReport() : first;
     if (kind === null && now.problem === null) return ready(now);
     if (kind === null) explain(now);

@@ -1,4 +1,4 @@
-// Asks of every kind, drawn from a seed, and what is held between them. The library is handed in: dist, or src in a spec.
+// Asks of every kind, drawn from a seed. The library is handed in: dist, or src in a spec.
 
 /** A generator of whole numbers below n (mulberry32): the same seed, the same asks. */
 export function drawer(seed) {
@@ -48,45 +48,4 @@ export async function askOnce(library, llava, pictures, draw) {
   } finally {
     dispose(encoding, zipped, tokens);
   }
-}
-
-/** What is held when nothing is being asked. Resident memory is that of the process, behind two collections. */
-export async function heldNow(gpu, collect) {
-  for (let i = 0; i < 2; i++) {
-    collect();
-    await new Promise((done) => setTimeout(done, 20)); // Dawn lets go of its objects in a turn of its own
-  }
-  const { live, buffersHeld, allocatedBytes } = gpu.memory;
-  return {
-    residentBytes: process.memoryUsage.rss(),
-    heapBytes: process.memoryUsage().heapUsed,
-    liveTensors: live.size,
-    buffersHeld,
-    allocatedBytes,
-    bindGroups: gpu.commands.bindGroups.size,
-  };
-}
-
-/**
- * By how much the end may exceed the first quarter: live tensors by nothing, what is pooled by a tenth, JavaScript's heap by a
- * quarter, in which the cache of at most 4,096 bind groups comes and goes.
- */
-export const BOUNDS = {
-  residentBytes: 1.1,
-  heapBytes: 1.25,
-  liveTensors: 1,
-  buffersHeld: 1.1,
-  allocatedBytes: 1.1,
-};
-
-/** From samples at equal distances, a line for each count whose largest of the last quarter is beyond its bound. */
-export function growth(samples) {
-  const quarter = samples[Math.ceil(samples.length / 4) - 1];
-  const last = samples.slice(Math.floor((3 * samples.length) / 4));
-  return Object.entries(BOUNDS).flatMap(([name, bound]) => {
-    const most = Math.max(...last.map((sample) => sample[name]));
-    return most <= quarter[name] * bound
-      ? []
-      : [`${name}: expected at most ${bound} times ${quarter[name]}, got ${most}`];
-  });
 }

@@ -1,5 +1,5 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -34,7 +34,7 @@ interface Lock {
 
 interface Driver {
   readonly DRIVER_KINDS: readonly string[];
-  removeStale(cache: string, name: string): void;
+  removeStale(driverFolder: string): void;
 }
 
 async function load<T>(name: string): Promise<T> {
@@ -210,6 +210,8 @@ describe('packages', () => {
   });
 });
 
+const NO_PROCESS = 4194304; // beyond the largest process id
+
 describe('the folders', () => {
   let folder = '';
   beforeEach(() => {
@@ -226,13 +228,24 @@ describe('the folders', () => {
     expect(DRIVER_KINDS).toEqual(['lavapipe-apt', 'swiftshader-apt', 'swiftshader-npm']);
   });
 
-  it('set-up: half-built folders are removed after an hour, everything else stays', () => {
-    for (const name of ['vulkan-1', 'vulkan-1.tmp.1', 'vulkan-1.tmp.2', 'shader-cache'])
-      mkdirSync(join(folder, name));
-    for (const name of ['vulkan-1', 'vulkan-1.tmp.1', 'shader-cache']) age(join(folder, name), 3700);
-    age(join(folder, 'vulkan-1.tmp.2'), 3500);
-    removeStale(folder, 'vulkan-1');
-    expect(readdirSync(folder).sort()).toEqual(['shader-cache', 'vulkan-1', 'vulkan-1.tmp.2']);
+  it('set-up: half-built folders of other machines are removed after an hour, everything else stays', () => {
+    const [old, young] = ['vulkan-1.tmp.a.other.machine.1', 'vulkan-1.tmp.a.other.machine.2'];
+    for (const name of ['vulkan-1', old, young, 'shader-cache']) mkdirSync(join(folder, name));
+    for (const name of ['vulkan-1', old, 'shader-cache']) age(join(folder, name), 3700);
+    age(join(folder, young), 3500);
+    removeStale(join(folder, 'vulkan-1'));
+    expect(readdirSync(folder).sort()).toEqual(['shader-cache', 'vulkan-1', young]);
+    removeStale(join(folder, 'nowhere', 'vulkan-1'));
+  });
+
+  it('set-up: what a killed set-up of this machine left is removed at once, what one at work needs is not', () => {
+    const [killed, working] = [
+      `vulkan-1.tmp.${hostname()}.${NO_PROCESS}`,
+      `vulkan-1.tmp.${hostname()}.${process.pid}`,
+    ];
+    for (const name of [killed, working]) mkdirSync(join(folder, name, 'folder'), { recursive: true });
+    removeStale(join(folder, 'vulkan-1'));
+    expect(readdirSync(folder)).toEqual([working]);
   });
 
   it('set-up: two that want the lock have it one after the other', async () => {
@@ -256,7 +269,7 @@ describe('the folders', () => {
     expect(isStale(path)).toBe(false);
     age(path, 61);
     expect(isStale(path)).toBe(true);
-    writeFileSync(path, '4194304\n'); // beyond the largest process id
+    writeFileSync(path, `${NO_PROCESS}\n`);
     expect(isStale(path)).toBe(true);
     expect(await withLock(path, async (hasWaited) => hasWaited)).toBe(false);
     expect(isStale(path)).toBe(false);

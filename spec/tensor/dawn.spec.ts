@@ -1,4 +1,6 @@
-import { resolve } from 'node:path';
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openDawn } from '../../src/tensor/dawn.ts';
 import {
@@ -8,7 +10,13 @@ import {
   type HostFacts,
   nextDoor,
 } from '../../src/tensor/dawn-doors.ts';
-import { cacheFolder, driverFolder, withDriver } from '../../src/tensor/dawn-files.ts';
+import {
+  cacheFolder,
+  driverFolder,
+  isWholeLibrary,
+  loadDriverFolder,
+  withDriver,
+} from '../../src/tensor/dawn-files.ts';
 
 const bareLinux: HostFacts = {
   hasNavigatorGpu: false,
@@ -159,6 +167,24 @@ describe('the environment', () => {
       delete process.env.VISIONZIP_DRIVER_FOLDER;
       if (before !== undefined) process.env.VISIONZIP_DRIVER_FOLDER = before;
     }
+  });
+
+  it('T-19.8 a driver that is cut off is not loaded, which would end the process', () => {
+    if (process.platform !== 'linux') return;
+    expect(isWholeLibrary(process.execPath)).toBe(true); // ELF, as libraries are
+    const folder = mkdtempSync(join(tmpdir(), 'visionzip-spec-'));
+    const path = join(folder, 'libvk_driver.so');
+    const begin = new Uint8Array(65_536);
+    const file = openSync(process.execPath, 'r');
+    readSync(file, begin, 0, begin.length, 0);
+    closeSync(file);
+    writeFileSync(join(folder, 'icd.json'), '{"ICD":{"library_path":"./libvk_driver.so"}}');
+    for (const bytes of [begin, begin.subarray(0, 63), new Uint8Array(0), new Uint8Array(65_536).fill(32)]) {
+      writeFileSync(path, bytes);
+      expect(isWholeLibrary(path), `${bytes.length} bytes`).toBe(false);
+      expect(loadDriverFolder(folder)).toBeNull();
+    }
+    rmSync(folder, { recursive: true });
   });
 
   it('T-19.5 a driver that gives no adapter leaves the environment as it was', async () => {

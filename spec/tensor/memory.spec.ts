@@ -8,8 +8,10 @@ import {
   read,
   repeatRows,
   reshape,
+  ropeTable,
   scale,
   slice,
+  streamingAttention,
   type Tensor,
   tensor,
   tidy,
@@ -206,6 +208,24 @@ describe('T-4.4 budget', () => {
         expect(small.memory.buffersMade).toBe(1);
       }
       expect((await read(scale(x, 3)))[MIB - 1]).toBe(6);
+    } finally {
+      small.close();
+    }
+  });
+
+  it('T-4.4 of two results both are made or neither', async () => {
+    const small = await openGpu({ memoryBudgetBytes: 4 * 2048 });
+    try {
+      const x = tensor(small, new Float32Array(512), [1, 4, 8, 16]); // 2,048 bytes, as each half of both results
+      const held = tensor(small, new Float32Array(512), [512]);
+      const other = tensor(small, new Float32Array(256), [256]);
+      expect(() => ropeTable(small, 128, 8, 10_000)).toThrow(GpuError);
+      expect(() => streamingAttention(x, x, x, { causal: false })).not.toThrow(); // 2,048 and 256 bytes
+      expect(small.memory.live.size).toBe(5);
+      dispose(other);
+      expect(() => streamingAttention(x, x, x, { causal: false })).toThrow(GpuError);
+      expect(small.memory.live.size).toBe(4);
+      dispose(held);
     } finally {
       small.close();
     }

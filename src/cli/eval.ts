@@ -57,7 +57,6 @@ export async function evalCommand(args: string[]): Promise<number> {
     const rows = last?.rows ?? [];
     const chart = join(out, 'accuracy.svg');
     const note = `${questionCount} generated questions, seed ${seed}, 95 % intervals${isWhole ? '' : ', partial'}`;
-    await writeWhole(chart, Buffer.from(accuracyChart(rows, note)));
     const finished: Finished = {
       questions: questionCount,
       seed,
@@ -69,6 +68,7 @@ export async function evalCommand(args: string[]): Promise<number> {
       rows,
     };
     process.stdout.write(values.json === true ? asJson(finished) : asTable(finished));
+    await writeWhole(chart, Buffer.from(accuracyChart(rows, note))); // behind the table, which a full disk must not cost
     return isWhole ? 0 : INTERRUPTED;
   } finally {
     takeInterrupts(null);

@@ -65,6 +65,8 @@ function report(error: unknown, verbose: boolean): void {
 
 listenForSignals();
 
+const args = process.argv.slice(2);
+
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   removeUnfinished();
   if (error.code === 'EPIPE') process.exit(0); // `visionzip … | head` closes our output early; that is no error
@@ -73,7 +75,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 process.stderr.on('error', () => undefined); // the exit code still tells
 
-const args = process.argv.slice(2);
 try {
   process.exitCode = await main(args);
 } catch (error) {

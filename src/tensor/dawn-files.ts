@@ -129,7 +129,7 @@ function isOurs(driver: string | undefined): boolean {
  * the cache folder; null where it cannot be written.
  */
 export function writeEglDriver(): string | null {
-  const { readFileSync, renameSync, writeFileSync } = files();
+  const { readFileSync, renameSync, rmSync, writeFileSync } = files();
   const path = paths().join(cacheFolder(), EGL_DRIVER_NAME);
   for (const place of [paths().join(driverFolder(), EGL_DRIVER_NAME), path]) {
     try {
@@ -138,27 +138,32 @@ export function writeEglDriver(): string | null {
       // Not there yet.
     }
   }
+  const temporary = `${path}.${process.pid}.tmp`;
   try {
     makeFolder(cacheFolder());
-    writeFileSync(`${path}.${process.pid}.tmp`, EGL_DRIVER);
-    renameSync(`${path}.${process.pid}.tmp`, path);
+    writeFileSync(temporary, EGL_DRIVER);
+    renameSync(temporary, path);
     return path;
   } catch {
+    rmSync(temporary, { force: true });
     return null;
   }
 }
 
 /**
  * Loads the libraries of a driver folder into this process, so that no search path need be set, and
- * returns the path of its driver file; null if the folder holds no driver.
+ * returns the path of its driver file; null if the folder holds no driver, or a library that is cut off.
  */
 export function loadDriverFolder(folder: string): string | null {
   const { RTLD_GLOBAL, RTLD_NOW } = system().constants.dlopen;
   const driver = driverLibrary(folder);
   if (driver === null) return null;
-  let left = files()
+  const libraries = files()
     .readdirSync(folder)
-    .filter((name) => /\.so(\.|$)/.test(name) && name !== driver);
+    .filter((name) => /\.so(\.|$)/.test(name));
+  // The system maps a library without a look at its length, and a process that touches what is not there dies (SIGBUS).
+  if (!libraries.every((name) => isWholeLibrary(paths().join(folder, name)))) return null;
+  let left = libraries.filter((name) => name !== driver);
   // The libraries need each other in an order that nobody wrote down: load what can be loaded, again and again.
   for (let before = -1; left.length > 0 && left.length !== before; ) {
     before = left.length;
@@ -177,6 +182,21 @@ function driverLibrary(folder: string): string | null {
     return name !== undefined && files().existsSync(paths().join(folder, name)) ? name : null;
   } catch {
     return null;
+  }
+}
+
+/** Whether a file is ELF of 64 bits, little-endian, and reaches to the end of its section headers, which stand last. */
+export function isWholeLibrary(path: string): boolean {
+  const { closeSync, fstatSync, openSync, readSync } = files();
+  const header = new DataView(new ArrayBuffer(64));
+  const file = openSync(path, 'r');
+  try {
+    if (readSync(file, header, 0, 64, 0) < 64 || header.getUint32(0) !== 0x7f454c46) return false;
+    if (header.getUint16(4) !== 0x0201) return false;
+    const sections = header.getUint16(0x3c, true) * header.getUint16(0x3a, true); // count times bytes of each
+    return BigInt(fstatSync(file).size) >= header.getBigUint64(0x28, true) + BigInt(sections);
+  } finally {
+    closeSync(file);
   }
 }
 

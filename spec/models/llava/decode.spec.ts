@@ -11,7 +11,17 @@ import {
   type Sample,
   splice,
 } from '../../../src/models/index.ts';
-import { dispose, read, ShapeError, type Tensor, tensor, tidy } from '../../../src/tensor/index.ts';
+import {
+  checkFinite,
+  dispose,
+  GpuError,
+  read,
+  ShapeError,
+  type Tensor,
+  tensor,
+  tidy,
+} from '../../../src/tensor/index.ts';
+import { trim } from '../../../src/tensor/memory.ts';
 import * as oracle from '../../oracle/llama.ts';
 import { testGpu } from '../../support/gpu.ts';
 import { expand, type Host, recipes } from '../../support/recipe.ts';
@@ -232,6 +242,30 @@ describe('M-7 decoding', () => {
       });
     });
   }
+
+  it('M-7.3 T-4.4 a first token for which there is no room leaves nothing on the device', async () => {
+    await withLanguage(tinyLlava('a'), async (llava) => {
+      const { memory } = gpu;
+      const { budgetBytes } = memory;
+      const live = memory.live.size;
+      for (const buffers of [0, 1]) {
+        const { values, shape } = prompt('a 4', 4);
+        const start = tidy(gpu, () => ({
+          ...prefill(llava, tensor(gpu, values, shape)),
+          check: checkFinite(tensor(gpu, values, shape), 'prompt', String),
+        }));
+        trim(memory);
+        // The first buffer is the token's, the second that of the check of its logits.
+        Reflect.set(memory, 'budgetBytes', memory.allocatedBytes + 256 * buffers);
+        try {
+          await expect(collect(decode(llava, start))).rejects.toThrow(GpuError);
+        } finally {
+          Reflect.set(memory, 'budgetBytes', budgetBytes);
+        }
+        expect(memory.live.size, `with room for ${buffers} buffers`).toBe(live);
+      }
+    });
+  });
 
   it('M-7.3 a decoding that came to its end leaves nothing on the device', async () => {
     await withLanguage(tinyLlava('a'), async (llava) => {

@@ -11,7 +11,17 @@ import {
 } from '../../../src/models/index.ts';
 // The number of layers has no public name.
 import { encoderLayerCount } from '../../../src/models/llava/llava.ts';
-import { dispose, FileError, read, readAll, ShapeError, tensor, tidy } from '../../../src/tensor/index.ts';
+import {
+  dispose,
+  FileError,
+  GpuError,
+  openGpu,
+  read,
+  readAll,
+  ShapeError,
+  tensor,
+  tidy,
+} from '../../../src/tensor/index.ts';
 import { gelu } from '../../oracle/activation.ts';
 import * as clipOracle from '../../oracle/clip.ts';
 import * as llamaOracle from '../../oracle/llama.ts';
@@ -220,6 +230,22 @@ describe('M-6.4 loading', () => {
       expect(gpu.memory.live.size, `tensors after read ${at}`).toBe(liveBefore);
       expect(openCount, 'open files').toBe(0);
     }
+  });
+
+  it('M-6.4 T-3.4 a device that is lost meanwhile fails the loading, and nothing is left', async () => {
+    const own = await openGpu();
+    const losing = changedFiles((file) => ({
+      ...file,
+      read: (offset, length) => {
+        if (offset + length === file.size && file.name === 'model.safetensors') own.device.destroy();
+        return file.read(offset, length);
+      },
+    }));
+    const error = await loadLlava(own, losing).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(GpuError);
+    expect(String(error)).toMatch(/the device was lost/);
+    expect(own.memory.live.size).toBe(0);
+    own.close();
   });
 
   it('M-6.4 a tensor of another shape, or a tokenizer beyond the vocabulary, is refused by name, and nothing is left', async () => {

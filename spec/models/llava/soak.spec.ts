@@ -23,11 +23,15 @@ type Counts = Readonly<
 interface Asks {
   drawer(seed: number): Draw;
   askOnce(names: object, llava: library.Llava, pictures: readonly Picture[], draw: Draw): Promise<void>;
+}
+
+interface Held {
   growth(samples: readonly Counts[]): readonly string[];
 }
 
-const asks = new URL('../../../scripts/soak/asks.mjs', import.meta.url).href;
-const { askOnce, drawer, growth } = (await import(asks)) as Asks;
+const script = (name: string) => new URL(`../../../scripts/soak/${name}.mjs`, import.meta.url).href;
+const { askOnce, drawer } = (await import(script('asks'))) as Asks;
+const { growth } = (await import(script('held'))) as Held;
 const folder = 'golden/tiny-llava';
 const ROUNDS = 3;
 const ASKS = 8;

@@ -94,7 +94,7 @@ async function* decodeTokens(llava: LlavaModel, start: Prefill): AsyncGenerator<
   try {
     yield* continueDecoding(llava, running, start);
   } finally {
-    dispose(running.step);
+    dispose(running.step, start.check ?? {});
   }
 }
 
@@ -138,8 +138,11 @@ async function chooseLikeliest(
   earlier: readonly FiniteCheck[],
   goesOn: boolean,
 ): Promise<Choice> {
-  const next = argmax(step.logits); // [1]
-  const reading = readChecked(llava.gpu, next, [...earlier, finiteLogits(step)]);
+  const { next, check } = tidy(llava.gpu, () => ({
+    next: argmax(step.logits), // [1]
+    check: finiteLogits(step),
+  }));
+  const reading = readChecked(llava.gpu, next, [...earlier, check]);
   let ahead: DecoderStep | null = null;
   try {
     if (goesOn) ahead = stepBehind(llava, next, step);

@@ -8,6 +8,7 @@ import {
   concat,
   dims,
   FileError,
+  finish,
   type Gpu,
   gelu,
   indexTensor,
@@ -63,7 +64,8 @@ export interface LoadOptions {
 }
 
 /**
- * Loads a LLaVA-1.5 in the layout of llava-hf or of its authors. Throws FileError, naming file and field or tensor.
+ * Loads a LLaVA-1.5 in the layout of llava-hf or of its authors. Throws FileError, naming file and field or tensor, and
+ * GpuError if memory does not suffice or the device is lost.
  * Configuration, tokenizer and all headers are checked before anything is put on the device, and what was put there is
  * freed if loading fails.
  */
@@ -106,11 +108,13 @@ async function loadWeights(
   const upload = uploadFrom(gpu, checkpoint, weights);
   const towerUpload = uploadFrom(gpu, tower, weights);
   try {
-    return {
+    const loaded = {
       vision: await loadClipWeights(towerUpload, layout.vision, config.vision, encoderLayerCount(config)),
       projector: await loadProjector(upload, layout.projector, config),
       language: await loadLlamaWeights(upload, layout.language, layout.languageHead, config.text),
     };
+    await finish(gpu); // a device that was lost meanwhile shows here
+    return loaded;
   } catch (error) {
     towerUpload.discard();
     upload.discard();

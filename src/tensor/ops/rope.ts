@@ -11,6 +11,7 @@
 
 import type { Gpu } from '../gpu.ts';
 import { flatIndex, type Kernel, runKernel, u32, wgsl } from '../kernel.ts';
+import { tidy } from '../memory.ts';
 import { dims, empty, type Tensor, tensor } from '../tensor.ts';
 
 export interface RopeTable {
@@ -79,7 +80,7 @@ export function ropeTable(
     }
   }
   const shape = [positionCount, half];
-  return { cos: tensor(gpu, cos, shape), sin: tensor(gpu, sin, shape) };
+  return tidy(gpu, () => ({ cos: tensor(gpu, cos, shape), sin: tensor(gpu, sin, shape) })); // both or neither
 }
 
 /**

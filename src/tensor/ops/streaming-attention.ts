@@ -14,6 +14,7 @@
 
 import { ShapeError } from '../errors.ts';
 import { flatGroup, type Kernel, runKernel, u32, wgsl } from '../kernel.ts';
+import { tidy } from '../memory.ts';
 import { dims, empty, type Tensor } from '../tensor.ts';
 import { type AttentionOptions, checkAttention } from './attention-shapes.ts';
 
@@ -159,8 +160,10 @@ export function streamingAttention(
       `streamingAttention: expected D in fours up to 128 and at least one key, got D=${D} and ${keyCount} keys`,
     );
   }
-  const output = empty(queries.gpu, [B, H, T, D], 'streamingAttention'); // [B, H, T, D]
-  const logSumExp = empty(queries.gpu, [B, H, T], 'streamingAttention'); // [B, H, T]
+  const { output, logSumExp } = tidy(queries.gpu, () => ({
+    output: empty(queries.gpu, [B, H, T, D], 'streamingAttention'), // [B, H, T, D]
+    logSumExp: empty(queries.gpu, [B, H, T], 'streamingAttention'), // [B, H, T]
+  }));
   runKernel(queries.gpu, streamingAttentionKernel, {
     params: [B * H, T, keyCount, D / 4, Math.max(1, H / Math.max(1, G)), L, options.causal ? 1 : 0].map(u32),
     inputs: [queries, keys, values],
