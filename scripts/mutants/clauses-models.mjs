@@ -149,8 +149,8 @@ const byDecoding = [
     bug: 'the last step of an answer is not freed',
     edits: [
       [
-        '  } finally {\n    dispose(running.step);\n  }',
-        '  } finally {\n    dispose(running.step.logits);\n  }',
+        '  } finally {\n    dispose(running.step, start.check ?? {});\n  }',
+        '  } finally {\n    dispose(running.step.logits, start.check ?? {});\n  }',
       ],
     ],
     clauses: ['M-7.3'],

@@ -99,6 +99,15 @@ export const pictureClauseMutants = [
     specs: guard,
   },
   {
+    id: 2173,
+    bug: 'the last interval of a scan may be missing',
+    file: 'src/models/preprocess/jpeg-scans.ts',
+    edits: [['if (restarts < needed) {', 'if (restarts < needed - 1) {']],
+    clauses: ['M-1.3'],
+    tests: 'fewer restarts',
+    specs: guard,
+  },
+  {
     id: 2104,
     bug: 'of 16 bits of grey the high byte is taken',
     file: 'src/models/preprocess/png-pixels.ts',

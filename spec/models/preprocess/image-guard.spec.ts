@@ -242,6 +242,19 @@ describe('JPEG', () => {
     await refusal(joined([progressive.subarray(0, tables), Array(40).fill(0), progressive.subarray(tables)]));
   });
 
+  it('M-1.3 fewer restarts than the interval of a scan demands are refused', async () => {
+    const bytes = goldenBytes('restart-intervals.jpg');
+    const scan = markersAt(bytes, 0xda)[0] as number;
+    const restarts = [0, 1, 2, 3, 4, 5, 6, 7]
+      .flatMap((n) => markersAt(bytes, 0xd0 + n))
+      .filter((at) => at > scan);
+    // The decoder's only complaint is of the byte that is left over, which is harmless elsewhere.
+    const withoutLast = joined([bytes.subarray(0, Math.max(...restarts)), [0], [0xff, 0xd9]]);
+    expect(await refusal(withoutLast)).toContain(
+      `a scan of a JPEG with ${restarts.length} restarts, got ${restarts.length - 1}`,
+    );
+  });
+
   it('M-1.3 any number of FF may stand before a marker, none before the 0 of a coded FF', async () => {
     const bytes = goldenBytes('restart-intervals.jpg');
     const { image } = await decodeImage(bytes, 'picture');

@@ -3,13 +3,21 @@
 //     file      FFD8, segment..., FFD9         segment   FF, code, length u16 with itself, data
 //     after a scan header (SOS): entropy-coded bytes, where FF00 is a byte FF and FFD0..FFD7 are restarts
 //
-// The walk refuses what the decoder would have to guess at. Whether the entropy-coded bytes suffice only
+// The walk refuses what the decoder would have to guess at. Whether the bytes of an interval suffice only
 // the decoder can tell: see jpeg-wasm.ts. What follows FFD9 (a second picture, a maker's data) is not read.
 
 import { FileError } from '../../tensor/errors.ts';
 import { exifOrientation, UPRIGHT } from './exif.ts';
 import { checkImageSides } from './image-guard.ts';
-import { checkCoverage, checkScanCount, type Frame, readScanHeader, type ScanHeader } from './jpeg-scans.ts';
+import {
+  type Component,
+  checkCoverage,
+  checkRestarts,
+  checkScanCount,
+  type Frame,
+  readScanHeader,
+  type Scan,
+} from './jpeg-scans.ts';
 
 export interface JpegFile {
   readonly width: number;
@@ -21,6 +29,7 @@ export interface JpegFile {
 const START_OF_IMAGE = 0xd8;
 const END_OF_IMAGE = 0xd9;
 const START_OF_SCAN = 0xda;
+const RESTART_INTERVAL = 0xdd;
 const EXIF_SEGMENT = 0xe1;
 
 /**
@@ -32,7 +41,8 @@ const EXIF_SEGMENT = 0xe1;
 export function readJpegFile(bytes: Uint8Array, name: string): JpegFile {
   let frame: Frame | undefined;
   let orientation = UPRIGHT;
-  const scans: ScanHeader[] = [];
+  let interval = 0; // of restarts, in units of a scan
+  const scans: Scan[] = [];
   let at = 2;
   for (;;) {
     const { code, data, end } = readSegment(bytes, at, name);
@@ -45,19 +55,23 @@ export function readJpegFile(bytes: Uint8Array, name: string): JpegFile {
       frame = readFrame(code, data, name);
     } else if (code === EXIF_SEGMENT && isExif(data)) {
       orientation = exifOrientation(data.subarray(6));
+    } else if (code === RESTART_INTERVAL) {
+      interval = ((data[0] ?? 0) << 8) | (data[1] ?? 0);
     } else if (code === START_OF_SCAN) {
       if (frame === undefined) {
         throw new FileError(`${name}: expected a frame (SOF) before the first scan, got none`);
       }
-      scans.push(readScanHeader(data, frame, name));
+      const { end, restarts } = readEntropy(bytes, at);
+      scans.push({ header: readScanHeader(data, frame, name), interval, restarts });
       checkScanCount(scans.length, frame, name);
-      at = endOfEntropy(bytes, at);
+      at = end;
     }
   }
   if (frame === undefined || scans.length === 0) {
     throw new FileError(`${name}: expected a frame (SOF) and a scan (SOS) in a JPEG, got none`);
   }
   checkCoverage(scans, frame, name);
+  checkRestarts(scans, frame, name);
   return {
     width: frame.width,
     height: frame.height,
@@ -95,17 +109,19 @@ function readSegment(bytes: Uint8Array, start: number, name: string): Segment {
   return { code, data: bytes.subarray(at + 2, at + length), end: at + length };
 }
 
-/** Where, from `at` on, a marker other than a restart begins, or the end of the file. */
-function endOfEntropy(bytes: Uint8Array, at: number): number {
+/** Where, from `at` on, a marker other than a restart begins, or the end of the file; and the restarts up to there. */
+function readEntropy(bytes: Uint8Array, at: number): { readonly end: number; readonly restarts: number } {
+  let restarts = 0;
   for (let i = bytes.indexOf(0xff, at); i >= 0; i = bytes.indexOf(0xff, i)) {
     const start = i++;
     while (bytes[i] === 0xff) i++;
     const code = bytes[i++] ?? 0;
     const isCodedByte = code === 0 && i === start + 2; // FF FF 00 is neither: decoders disagree on it
     const isRestart = code >= 0xd0 && code <= 0xd7;
-    if (!isCodedByte && !isRestart) return start;
+    if (!isCodedByte && !isRestart) return { end: start, restarts };
+    if (isRestart) restarts++;
   }
-  return bytes.length;
+  return { end: bytes.length, restarts };
 }
 
 // C0..CF are frames, but for DHT, JPG and DAC.
@@ -122,21 +138,24 @@ function readFrame(code: number, data: Uint8Array, name: string): Frame {
       `${name}: expected a baseline or progressive JPEG, got a lossless or hierarchical one (${hex(code)})`,
     );
   }
-  const [precision = 0, high = 0, low = 0, wideHigh = 0, wideLow = 0, components = 0] = data;
-  if (data.length < 6 || data.length !== 6 + 3 * components) {
-    throw new FileError(`${name}: expected ${6 + 3 * components} bytes of frame (SOF), got ${data.length}`);
+  const [precision = 0, high = 0, low = 0, wideHigh = 0, wideLow = 0, count = 0] = data;
+  if (data.length < 6 || data.length !== 6 + 3 * count) {
+    throw new FileError(`${name}: expected ${6 + 3 * count} bytes of frame (SOF), got ${data.length}`);
   }
   if (precision !== 8) throw new FileError(`${name}: expected a JPEG of 8 bits per sample, got ${precision}`);
-  if (components === 4) {
+  if (count === 4) {
     throw new FileError(`${name}: expected a grey or colour JPEG, got CMYK or YCCK (4 components)`);
   }
-  if (components !== 1 && components !== 3) {
-    throw new FileError(`${name}: expected a JPEG of 1 or 3 components, got ${components}`);
+  if (count !== 1 && count !== 3) {
+    throw new FileError(`${name}: expected a JPEG of 1 or 3 components, got ${count}`);
   }
   const [height, width] = [(high << 8) | low, (wideHigh << 8) | wideLow];
   checkImageSides(width, height, name);
-  const componentIds = Array.from({ length: components }, (_, i) => data[6 + 3 * i] as number);
-  return { width, height, progressive: code === 0xc2, componentIds };
+  const components: Component[] = Array.from({ length: count }, (_, i) => {
+    const [id = 0, sampling = 0] = data.subarray(6 + 3 * i);
+    return { id, h: sampling >> 4, v: sampling & 15 };
+  });
+  return { width, height, progressive: code === 0xc2, components };
 }
 
 function isExif(data: Uint8Array): boolean {
