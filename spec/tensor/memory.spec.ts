@@ -251,7 +251,7 @@ describe('T-4.4 budget', () => {
 /** A pool of its own on the device of the tests. */
 function pool(budgetBytes: number | null): Memory {
   return createMemory(gpu.device, budgetBytes, {
-    beforeTrim: () => undefined,
+    beforeDestroy: () => undefined,
     onDestroy: () => undefined,
     onOutOfMemory: (message) => gpu.fail(message),
   });

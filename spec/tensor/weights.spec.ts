@@ -90,6 +90,21 @@ describe.each([
     expect(gpu.memory.live.size).toBe(live);
   });
 
+  it('T-20.4 freed weights leave the device, behind the products that read them', async () => {
+    const values = floats(37 * 20, 3);
+    const x = tensor(gpu, floats(20, 4), [1, 20]);
+    const same = tensor(gpu, values, [37, 20]);
+    const matrix = await halfMatrix(values, [37, 20]);
+    const [y, wanted] = [linear(x, { weight: matrix }), linear(x, { weight: same })];
+    const { allocatedBytes, buffersHeld } = gpu.memory;
+    dispose(matrix);
+    expect(gpu.memory.buffersHeld).toBe(buffersHeld - 1);
+    expect(allocatedBytes - gpu.memory.allocatedBytes).toBe(Math.ceil((37 * 20 * 2) / 256) * 256);
+    const [got, expected] = await readAll(gpu, [y, wanted]);
+    expect(got).toEqual(expected);
+    dispose(x, same, y, wanted);
+  });
+
   it('T-20.3 a product with packed f16 is the one with the same weights in f32, to the bit', async () => {
     for (const [M, N, K] of [
       [1, 1, 4],

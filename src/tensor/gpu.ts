@@ -145,7 +145,7 @@ function wrapDevice(door: DawnDoor, device: GPUDevice, options: GpuOptions): Gpu
   const commands = createCommands(device);
   const budget = options.memoryBudgetBytes ?? door.memoryBudgetBytes;
   const memory = createMemory(device, budget, {
-    beforeTrim: () => submit(gpu),
+    beforeDestroy: () => submit(gpu),
     onDestroy: (storage) => forgetStorage(commands, storage),
     onOutOfMemory: fail,
   });

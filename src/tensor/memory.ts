@@ -1,8 +1,8 @@
 // GPU memory: a pool of buffers, and tidy(), which gives back what a block of work left behind. SPEC T-4.
 //
 // V8 does not know how large a GPU buffer is, so nothing here is left to the garbage collector: a tensor holds
-// one share of a storage, the last share returns the storage to the free list of its size class, and a buffer
-// is destroyed only when memory runs short or the device is closed.
+// one share of a storage, and the last share returns the storage to the free list of its size class. A buffer is
+// destroyed when it held weights, which nobody else could use, when memory runs short, or when the device is closed.
 
 import { GpuError } from './errors.ts';
 import type { Gpu } from './gpu.ts';
@@ -12,7 +12,8 @@ import { bufferUsage } from './webgpu-flags.ts';
 export interface Storage {
   readonly id: number; //       names the buffer in the keys of cached bind groups
   readonly buffer: GPUBuffer;
-  readonly capacity: number; // bytes, a size class
+  readonly capacity: number; // bytes, a size class if it is pooled
+  readonly isPooled: boolean;
   shares: number;
 }
 
@@ -27,7 +28,7 @@ export interface Memory {
   readonly free: Map<number, Storage[]>;
   readonly live: Set<Owner>;
   readonly scopes: Set<Owner>[];
-  readonly beforeTrim: () => void; // sends what is queued, which may read pooled buffers
+  readonly beforeDestroy: () => void; // sends what is queued, which may read pooled buffers
   readonly onDestroy: (storage: Storage) => void;
   readonly onOutOfMemory: (message: string) => void;
   nextId: number;
@@ -41,7 +42,7 @@ export interface Memory {
 export function createMemory(
   device: GPUDevice,
   budgetBytes: number | null,
-  events: Pick<Memory, 'beforeTrim' | 'onDestroy' | 'onOutOfMemory'>,
+  events: Pick<Memory, 'beforeDestroy' | 'onDestroy' | 'onOutOfMemory'>,
 ): Memory {
   return {
     device,
@@ -80,7 +81,8 @@ export function allocate(memory: Memory, bytes: number, who: string): Storage {
     return pooled;
   }
   const { maxBufferSize, maxStorageBufferBindingSize } = memory.device.limits;
-  return makeStorage(memory, capacity, Math.min(maxBufferSize, maxStorageBufferBindingSize), who);
+  checkRoom(memory, capacity, Math.min(maxBufferSize, maxStorageBufferBindingSize), who);
+  return makeStorage(memory, capacity, true, who);
 }
 
 /**
@@ -89,17 +91,17 @@ export function allocate(memory: Memory, bytes: number, who: string): Storage {
  */
 export function allocateWeights(memory: Memory, bytes: number, who: string): Storage {
   const capacity = Math.ceil(Math.max(bytes, 256) / 256) * 256;
-  return makeStorage(memory, capacity, memory.device.limits.maxBufferSize, who);
+  checkRoom(memory, capacity, memory.device.limits.maxBufferSize, who);
+  return makeStorage(memory, capacity, false, who);
 }
 
-function makeStorage(memory: Memory, capacity: number, largest: number, who: string): Storage {
-  checkRoom(memory, capacity, largest, who);
+function makeStorage(memory: Memory, capacity: number, isPooled: boolean, who: string): Storage {
   const buffer = createBuffer(memory, capacity, who);
   memory.allocatedBytes += capacity;
   memory.buffersHeld++;
   memory.buffersMade++;
   notePeak(memory);
-  return { id: memory.nextId++, buffer, capacity, shares: 0 };
+  return { id: memory.nextId++, buffer, capacity, isPooled, shares: 0 };
 }
 
 function notePeak(memory: Memory): void {
@@ -153,17 +155,17 @@ function createBuffer(memory: Memory, size: number, who: string): GPUBuffer {
 
 /** Destroys every pooled buffer. Their memory comes back with the next submit. */
 export function trim(memory: Memory): void {
-  memory.beforeTrim();
-  for (const storages of memory.free.values()) {
-    for (const storage of storages) {
-      memory.onDestroy(storage);
-      storage.buffer.destroy();
-      memory.allocatedBytes -= storage.capacity;
-      memory.buffersHeld--;
-    }
-  }
+  memory.beforeDestroy();
+  for (const storages of memory.free.values()) for (const storage of storages) destroy(memory, storage);
   memory.free.clear();
   memory.pooledBytes = 0;
+}
+
+function destroy(memory: Memory, storage: Storage): void {
+  memory.onDestroy(storage);
+  storage.buffer.destroy();
+  memory.allocatedBytes -= storage.capacity;
+  memory.buffersHeld--;
 }
 
 /** Counts `owner` in, as one more share of its storage, in the innermost tidy block. */
@@ -179,6 +181,11 @@ export function disown(memory: Memory, owner: Owner): void {
   memory.scopes.at(-1)?.delete(owner);
   const { storage } = owner;
   if (--storage.shares > 0) return;
+  if (!storage.isPooled) {
+    memory.beforeDestroy();
+    destroy(memory, storage);
+    return;
+  }
   const storages = memory.free.get(storage.capacity) ?? [];
   memory.free.set(storage.capacity, storages);
   storages.splice(placeOf(storage, storages), 0, storage);

@@ -251,7 +251,7 @@ describe('M-7 decoding', () => {
       for (const buffers of [0, 1]) {
         const { values, shape } = prompt('a 4', 4);
         const start = tidy(gpu, () => ({
-          ...prefill(llava, tensor(gpu, values, shape)),
+          ...prefill(llava, tensor(gpu, values, shape), { maxNewTokens: 4 }),
           check: checkFinite(tensor(gpu, values, shape), 'prompt', String),
         }));
         trim(memory);
