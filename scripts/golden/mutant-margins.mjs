@@ -38,7 +38,12 @@ export function recordMargins(root, divergences) {
   return written.sort((a, b) => a[2] - b[2]);
 }
 
-/** One key of the manifest as the exporter writes it. */
+/** One key of the manifest as the exporter, in Python, writes it: small numbers as 9.5e-07. */
 function indented(one) {
-  return `${JSON.stringify(one, null, 1).slice(2, -2)},`;
+  const small = (digits) => {
+    const text = Number(digits).toExponential();
+    return text.replace(/e-(\d)$/, 'e-0$1');
+  };
+  const text = JSON.stringify(one, null, 1).replace(/(?<=: )(0\.0000\d+|\d(\.\d+)?e-\d)(?=,?$)/gm, small);
+  return `${text.slice(2, -2)},`;
 }
