@@ -8,18 +8,19 @@ import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { optionsOf, refuse } from './options.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const LIMIT_MS = 120_000;
 const CRASHES = ['132', '134', '135', '136', '139', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGSEGV'];
 
-const { values } = parseArgs({ options: { runs: { type: 'string' }, seed: { type: 'string' } } });
+const { values } = optionsOf('exit-runs', {
+  options: { runs: { type: 'string' }, seed: { type: 'string' } },
+});
 const runCount = Number(values.runs ?? 200);
 const seed = Number(values.seed ?? 1);
 if (!Number.isInteger(runCount) || runCount < 1 || !Number.isInteger(seed)) {
-  console.error('exit-runs: expected --runs and --seed to be whole numbers, runs 1 or more.');
-  process.exit(2);
+  refuse('exit-runs', 'expected --runs and --seed to be whole numbers, runs 1 or more.');
 }
 
 const PICTURE = join('golden', 'tiny-llava', 'scene-0.png');

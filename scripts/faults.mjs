@@ -4,15 +4,15 @@
 // set-ups that are killed or run side by side. A line is `ok`, `wrong` or `skipped` with the reason; the command ends with 1 if
 // one is wrong. `--only` takes the faults whose text holds TEXT. Needs dist (npm run build) and, for set-up, root; no network.
 
-import { parseArgs } from 'node:util';
 import { adapter } from './faults/adapter.mjs';
 import { privateDriver, report } from './faults/checks.mjs';
 import { deviceLoss } from './faults/device-loss.mjs';
 import { memory } from './faults/memory.mjs';
 import { setUpFaults } from './faults/set-up.mjs';
 import { writtenFiles } from './faults/written-files.mjs';
+import { optionsOf } from './options.mjs';
 
-const { values } = parseArgs({ options: { only: { type: 'string' } } });
+const { values } = optionsOf('faults', { options: { only: { type: 'string' } } });
 const library = { ...(await import('../dist/index.js')), ...(await import('../dist/tensor.js')) };
 const checks = report(values.only);
 

@@ -9,19 +9,20 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
 import { build as esbuild } from 'esbuild';
 import { build, isBuilt } from './build.mjs';
+import { optionsOf, refuse } from './options.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..');
 process.chdir(ROOT); // the targets read golden/ from here
 
 const text = { type: 'string' };
-const { values } = parseArgs({ options: { target: text, runs: text, seed: text, corpus: text } });
+const { values } = optionsOf('fuzz', {
+  options: { target: text, runs: text, seed: text, corpus: text },
+});
 const [runs, seed] = [Number(values.runs ?? 20_000), Number(values.seed ?? 1)];
 if (!Number.isSafeInteger(runs) || runs < 1 || !Number.isSafeInteger(seed)) {
-  console.error('fuzz: expected --runs and --seed to be whole numbers, runs 1 or more.');
-  process.exit(2);
+  refuse('fuzz', 'expected --runs and --seed to be whole numbers, runs 1 or more.');
 }
 
 // Below the root, so that packages are found.

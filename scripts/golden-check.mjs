@@ -5,13 +5,15 @@
 
 import { resolve } from 'node:path';
 import { faultsOf, GoldenError, groupNames, readGroup } from './golden/group.mjs';
+import { optionsOf } from './options.mjs';
 
-const root = resolve(process.argv[2] ?? 'golden');
+const [folder = 'golden'] = optionsOf('golden-check', { allowPositionals: true }).positionals;
+const root = resolve(folder);
 
 let tensorCount = 0;
 const faults = [];
 const names = groupNames(root);
-if (names.length === 0) faults.push(`expected groups of goldens, got none in ${process.argv[2] ?? 'golden'}`);
+if (names.length === 0) faults.push(`expected groups of goldens, got none in ${folder}`);
 for (const name of names) {
   try {
     const group = readGroup(root, name);

@@ -9,13 +9,12 @@
 
 import { resolve } from 'node:path';
 import { groupNames, namedTensors, readGroup, ruleName, tensorHash, valuesOf } from './golden/group.mjs';
+import { optionsOf, refuse } from './options.mjs';
 
-const [otherArgument, goldenArgument = 'golden'] = process.argv.slice(2);
+const { positionals } = optionsOf('golden-compare', { allowPositionals: true });
+const [otherArgument, goldenArgument = 'golden'] = positionals;
 if (otherArgument === undefined) {
-  console.error(
-    'golden-compare: expected a folder that scripts/export-golden/original.py has written, got none.',
-  );
-  process.exit(2);
+  refuse('golden-compare', 'expected a folder that scripts/export-golden/original.py has written, got none.');
 }
 const root = resolve(goldenArgument);
 const otherRoot = resolve(otherArgument);
@@ -81,7 +80,8 @@ const say = (text) => {
 };
 
 const [names, otherNames] = [groupNames(root), groupNames(otherRoot)];
-if (`${names}` !== `${otherNames}`) say(`expected the groups ${names}, got ${otherNames}`);
+if (`${names}` !== `${otherNames}`)
+  say(`expected the groups ${names}, got ${otherNames.length > 0 ? otherNames : 'none'}`);
 for (const name of names.filter((one) => otherNames.includes(one))) {
   const [golden, other] = [readGroup(root, name), readGroup(otherRoot, name)];
   const [keys, otherKeys] = [golden, other].map(

@@ -8,11 +8,11 @@
 
 import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { optionsOf } from './options.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const SPECS = ['spec/golden.spec.ts', 'spec/embedded.spec.ts', 'spec/models/llava/layouts-golden.spec.ts'];
-const { values } = parseArgs({
+const { values } = optionsOf('golden-ensemble', {
   options: { driver: { type: 'string', multiple: true, default: ['swiftshader-npm'] } },
 });
 

@@ -3,9 +3,11 @@
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { optionsOf } from './options.mjs';
 
+optionsOf('golden-full');
 const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
-const child = spawn(process.execPath, [vitest, 'run', 'spec/golden.spec.ts', ...process.argv.slice(2)], {
+const child = spawn(process.execPath, [vitest, 'run', 'spec/golden.spec.ts'], {
   stdio: 'inherit',
   env: { ...process.env, GOLDEN_FULL: '1' },
 });

@@ -7,8 +7,8 @@
 
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { GoldenError, groupNames, readGroup, readTensors, ruleName, valuesOf } from './golden/group.mjs';
+import { optionsOf } from './options.mjs';
 
 const SHOWN = 20;
 
@@ -206,7 +206,7 @@ function judgeFile(group, file, tensors, precision) {
 }
 
 try {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = optionsOf('golden-judge', {
     options: { precision: { type: 'string', default: 'f32' } },
     allowPositionals: true,
   });
@@ -224,8 +224,7 @@ try {
   const tensors = readTensors(file, readFileSync(resolve(file)));
   process.exitCode = judgeFile(group, file, tensors, values.precision) ? 0 : 1;
 } catch (error) {
-  const isUsage = error instanceof GoldenError || `${error.code}`.startsWith('ERR_PARSE_ARGS');
-  if (!isUsage && error.code !== 'ENOENT') throw error;
+  if (!(error instanceof GoldenError) && error.code !== 'ENOENT') throw error;
   console.error(`golden-judge: ${error.message}`);
   process.exitCode = 2;
 }

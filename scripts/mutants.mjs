@@ -27,17 +27,17 @@ import {
 } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { build } from './build.mjs';
 import { divergenceOf, recordMargins } from './golden/mutant-margins.mjs';
 import { mutants as all } from './mutants/index.mjs';
+import { optionsOf } from './options.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const LIMIT_MS = 300_000;
 
 const flag = { type: 'boolean', default: false };
 const text = { type: 'string' };
-const { values } = parseArgs({
+const { values } = optionsOf('mutants', {
   options: {
     quick: flag,
     properties: flag,

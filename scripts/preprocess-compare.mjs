@@ -6,14 +6,17 @@
 // Every picture of FOLDER/manifest.json is decoded from its file, preprocessed, and compared value by value, to the bit. SPEC M-1.4,
 // M-1.9, M-1.10. Ends with 1 if any differ.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeImage, preprocessCrop, preprocessPad } from '../dist/models.js';
+import { optionsOf, refuse } from './options.mjs';
 
-const [folder] = process.argv.slice(2);
-if (folder === undefined) {
-  console.error('preprocess-compare: expected the folder that preprocess.py --random wrote, got nothing.');
-  process.exit(2);
+const [folder] = optionsOf('preprocess-compare', { allowPositionals: true }).positionals;
+if (folder === undefined || !existsSync(join(folder, 'manifest.json'))) {
+  refuse(
+    'preprocess-compare',
+    `expected the folder that preprocess.py --random wrote, got ${folder ?? 'nothing'}.`,
+  );
 }
 const manifest = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
 const pictures = new Set();

@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { optionsOf } from './options.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const GUIDE = 'docs/reading-guide.md';
@@ -45,5 +46,6 @@ function print(stops) {
 }
 
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  optionsOf('read');
   print(readingOrder());
 }

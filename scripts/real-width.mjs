@@ -9,11 +9,13 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { optionsOf } from './options.mjs';
 import { SEVEN_B, writeCheckpoint } from './real-width/checkpoint.mjs';
 
 const root = resolve(import.meta.dirname, '..');
-const { values: options } = parseArgs({ options: { folder: { type: 'string', default: tmpdir() } } });
+const { values: options } = optionsOf('real-width', {
+  options: { folder: { type: 'string', default: tmpdir() } },
+});
 const folder = mkdtempSync(join(options.folder, 'visionzip-real-width-'));
 process.once('SIGINT', () => {
   rmSync(folder, { recursive: true });

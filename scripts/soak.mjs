@@ -6,12 +6,12 @@
 
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { optionsOf, refuse } from './options.mjs';
 import { askOnce, drawer } from './soak/asks.mjs';
 import { BOUNDS, growth, heldNow } from './soak/held.mjs';
 import { openBench, operateOnce } from './soak/operations.mjs';
 
-const { values } = parseArgs({
+const { values } = optionsOf('soak', {
   options: {
     operations: { type: 'string', default: '10000' },
     asks: { type: 'string', default: '1000' },
@@ -21,10 +21,10 @@ const { values } = parseArgs({
 const [operationCount, askCount, seed] = [values.operations, values.asks, values.seed].map(Number);
 const isCount = (count) => Number.isInteger(count) && (count === 0 || count >= 40);
 if (!isCount(operationCount) || !isCount(askCount) || !Number.isInteger(seed)) {
-  console.error(
-    'soak: expected --operations and --asks to be 0 or a whole number of at least 40, and --seed to be a whole number.',
+  refuse(
+    'soak',
+    'expected --operations and --asks to be 0 or a whole number of at least 40, and --seed to be a whole number.',
   );
-  process.exit(2);
 }
 if (globalThis.gc === undefined) {
   console.error('soak: expected node --expose-gc (npm run soak), got no gc().');

@@ -6,12 +6,12 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { findChromium } from './browser/chromium.mjs';
+import { optionsOf } from './options.mjs';
 import { installModules, modulesAreInstalled } from './setup/node-modules.mjs';
 
 const root = resolve(import.meta.dirname, '..');
-const { values, positionals } = parseArgs({
+const { values, positionals } = optionsOf('test-browser', {
   options: { report: { type: 'string' }, title: { type: 'string', short: 't' } },
   allowPositionals: true,
 });

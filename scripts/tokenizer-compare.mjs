@@ -12,8 +12,8 @@ import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { loadTokenizer, modelDirectory } from '../dist/models.js';
+import { optionsOf, refuse } from './options.mjs';
 
 const RUST = 'tokenizers@0.23.2';
 const SENTENCEPIECE = `
@@ -57,7 +57,7 @@ const ranges = [
   [0xe000, 0x10ffff],
 ];
 
-const { values: options } = parseArgs({
+const { values: options } = optionsOf('tokenizer-compare', {
   options: {
     count: { type: 'string', default: '20000' },
     seed: { type: 'string', default: '1' },
@@ -75,9 +75,8 @@ try {
 
 async function main() {
   const [count, seed] = [Number(options.count), Number(options.seed)];
-  if (!Number.isInteger(count) || count < 1)
-    throw new RangeError(`--count: expected 1 or more, got ${options.count}`);
-  if (!Number.isInteger(seed)) throw new RangeError(`--seed: expected an integer, got ${options.seed}`);
+  if (!Number.isInteger(count) || count < 1 || !Number.isInteger(seed))
+    refuse('tokenizer-compare', 'expected --count and --seed to be whole numbers, count 1 or more.');
   const next = generator(seed);
   const texts = Array.from({ length: count }, () => randomText(next));
 

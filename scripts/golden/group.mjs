@@ -9,8 +9,9 @@ const FORMAT = 'golden-v1';
 /** What is wrong with a file of goldens. */
 export class GoldenError extends Error {}
 
-/** The groups under `root`: the folders that hold a safetensors file of their own name. */
+/** The groups under `root`: the folders that hold a safetensors file of their own name; none where there is no `root`. */
 export function groupNames(root) {
+  if (!existsSync(root)) return [];
   const folders = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   const names = folders
     .map(({ name }) => name)
