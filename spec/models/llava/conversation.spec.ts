@@ -153,6 +153,7 @@ describe('M-8 conversation', () => {
     const others = visual('other visual tokens');
     const second = converse(model, others, first.turns);
     first.end();
+    expect(second.turns).toEqual(first.turns);
     await hold(second, others, 12);
     expect(second.turns.slice(0, 2)).toEqual(first.turns);
     second.end();
