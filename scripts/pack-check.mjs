@@ -1,16 +1,18 @@
 // Packs what npm would publish and tries it as a stranger would: `npm run pack:check`. Needs the registry of npm.
 //
-// publint and attw look at the tarball. Then it is installed into an empty project, where the README's library example has
-// to compile as TypeScript and to give the answer of the goldens, and the command has to start. Nothing of this folder is
-// reached from there, but for the compiler.
+// publint and attw look at the tarball. Then it is installed into an empty project, where the README's links have to lead to
+// files, its library example has to compile as TypeScript and to give the answer of the goldens, and the command has to start.
+// Nothing of this folder is reached from there, but for the compiler.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { build } from './build.mjs';
+import { optionsOf } from './options.mjs';
 import { keep, listenForSignals, megabytes, removeOnSignal, run, say, seconds } from './setup/children.mjs';
 import { npmCommand } from './setup/node-modules.mjs';
 
+optionsOf('pack-check');
 const ROOT = resolve(import.meta.dirname, '..');
 const { name, version, bin, devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 const [npm, ...npmArgs] = npmCommand();
@@ -43,6 +45,15 @@ function readExample() {
   if (answer === undefined)
     throw new Error('README: expected an example about a golden picture, got another.');
   return { example: example.replaceAll("'golden/", `'node_modules/${name}/golden/`), answer };
+}
+
+/** The README of the package has no repository to lead to: what it links to is in the package. */
+function followLinks(packed) {
+  const readme = readFileSync(join(packed, 'README.md'), 'utf8');
+  const links = [...readme.matchAll(/\]\(([^)#]+)/g)].map(([, link]) => link);
+  const dead = links.filter((link) => !link.includes('://') && !existsSync(join(packed, link)));
+  if (dead.length > 0) throw new Error(`README: expected links into the package, got ${dead.join(', ')}`);
+  say(`The README's ${links.length} links lead somewhere.`);
 }
 
 /** Compiles the example in both ways of finding modules; the types of the package are checked with it. */
@@ -84,6 +95,7 @@ async function packCheck(folder) {
   await step('npm install', npm, [...npmArgs, ...install], project);
   say(`Installed into an empty project in ${took()} s.`);
 
+  followLinks(join(project, 'node_modules', name));
   const { example, answer } = readExample();
   await compile(example, project);
   writeFileSync(join(project, 'example.mjs'), example);
