@@ -79,7 +79,8 @@ export function prefill(
 
 /**
  * The tokens of an answer, one after the other, the most likely or those that `start.sample` chooses, until EOS (which is not
- * handed out) or maxNewTokens. Frees the prefill, also when the caller stops early. Throws RangeError for logits that are not finite (M-7.4) and where `start.check` does.
+ * handed out) or maxNewTokens. Frees the prefill, also when the caller stops early. Throws RangeError for logits that are not
+ * finite (M-7.4) and where `start.check` does.
  */
 export function decode(llava: LlavaModel, start: Prefill): AsyncGenerator<number, void, undefined> {
   const tokens = decodeTokens(llava, start);
