@@ -1,4 +1,4 @@
-"""The logs of a training as pictures: python curves.py WORK FOLDER writes FOLDER/{tower,words,whole}.svg."""
+"""The logs of a training as pictures: python curves.py WORK FOLDER writes FOLDER/{tower,gaze,words,whole}.svg."""
 
 import argparse
 import json
