@@ -12,7 +12,7 @@ Writes .cache/bundle/visionzip-webgpu-VERSION-linux-x64.tar.gz, at most ${MOST_B
 environment on a host without Node, npm, drivers or a display. It holds the node that runs this script. SwiftShader is
 fetched once (70 MB) and kept in .cache/bundle. Linux on x64 only; needs tar, and strip if it is to be small.
 
-Exit code: 0 with an archive that was tried, 2 on another system, 1 if a step failed.`;
+Exit code: 0 with an archive that was tried, 2 on another system or for another argument, 1 if a step failed.`;
 
 const ROOT = resolve(import.meta.dirname, '..');
 const args = process.argv.slice(2);

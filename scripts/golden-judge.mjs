@@ -2,8 +2,9 @@
 //
 // FILE is a safetensors file with any of the tensors of a group, under the names that they have there: CASE/STAGE, F32 or
 // I32. Each is judged by the rule that the manifest gives for its stage, inputs aside; of a case, the first stage of the pipeline that
-// diverges is named. With f16 the tolerances are those of what stores float16 between its operations. A set or a choice may differ from the golden where its margin is within the tolerances; what follows
-// from it is then not judged, but counted. docs/porting.md says how a port makes such a file.
+// diverges is named. With f16 the tolerances are those of what stores float16 between its operations. A set or a choice may differ
+// from the golden where its margin is within the tolerances; what follows from it is then not judged, but counted. docs/porting.md
+// says how a port makes such a file.
 
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';

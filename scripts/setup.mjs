@@ -15,7 +15,7 @@ Vulkan driver is put into the cache folder (up to about 180 MB, no root). What i
   --help          print this
 
 The cache folder is $XDG_CACHE_HOME/visionzip-webgpu, or ~/.cache/visionzip-webgpu.
-Exit code: 0 with a working adapter, 2 without one, 1 if a step failed.`;
+Exit code: 0 with a working adapter, 2 without one, for another argument or on an older Node than 20.19, 1 if a step failed.`;
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {
