@@ -24,6 +24,11 @@ const isNumeric = (code: number): boolean =>
   (code >= 48 && code <= 57) || code === 43 || code === 45 || code === 46 || code === 69 || code === 101;
 const numberPattern = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 const longestNumber = 64;
+const words = [
+  ['true', true],
+  ['false', false],
+  ['null', null],
+] as const;
 const escapes: ReadonlyMap<string, string> = new Map(
   Object.entries({ '"': '"', '\\': '\\', '/': '/', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' }),
 );
@@ -56,11 +61,7 @@ export function parseStrictJson(who: string, text: string, rules: StrictJsonRule
       if (depth >= rules.maxDepth) fail(`at most ${rules.maxDepth} levels`);
       return first === '{' ? parseObject(depth + 1) : parseArray(depth + 1);
     }
-    for (const [word, value] of [
-      ['true', true],
-      ['false', false],
-      ['null', null],
-    ] as const) {
+    for (const [word, value] of words) {
       if (!text.startsWith(word, position)) continue;
       position += word.length;
       return value;
