@@ -6,7 +6,7 @@
 // from the golden where its margin is within the tolerances; what follows from it is then not judged, but counted. docs/porting.md
 // says how a port makes such a file.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { GoldenError, groupNames, readGroup, readTensors, ruleName, valuesOf } from './golden/group.mjs';
 import { optionsOf } from './options.mjs';
@@ -222,7 +222,8 @@ try {
     );
   }
   const group = readGroup(root, name);
-  const tensors = readTensors(file, readFileSync(resolve(file)));
+  if (!existsSync(file)) throw new GoldenError(`expected a safetensors file, got none at ${file}`);
+  const tensors = readTensors(file, readFileSync(file));
   process.exitCode = judgeFile(group, file, tensors, values.precision) ? 0 : 1;
 } catch (error) {
   if (!(error instanceof GoldenError) && error.code !== 'ENOENT') throw error;

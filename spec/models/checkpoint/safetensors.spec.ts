@@ -177,6 +177,14 @@ describe('refused', () => {
     expect(ms).toBeLessThan(5000); // 1 to 2 s, most of it for the collector
   });
 
+  it('M-2.5 a million and one tensors are refused', async () => {
+    const header = text(`{${Array.from({ length: 1_000_001 }, (_, i) => `"${i}":0`)}}`);
+    const bytes = new Uint8Array(8 + header.length);
+    bytes.set(lengthPrefix(header.length));
+    bytes.set(header, 8);
+    await expect(read(bytes)).rejects.toThrow(/at most 1000000 tensors, got 1000001/);
+  });
+
   it('M-2.4 20 MB of spaces are read like any other', async () => {
     const bytes = new Uint8Array(8 + 20_000_000).fill(0x20);
     bytes.set(lengthPrefix(20_000_000));
