@@ -87,7 +87,8 @@ Writes tokens.safetensors: tokens, the indices kept, targets and sources, assign
 
 Asks the model in the package generated questions about generated scenes, at each budget, and prints the share of right
 answers for each type of question with its 95 % interval: for VisionZip with both ways of merging, for CLS top-k without
-merging, for random and for evenly spread patches, and for all 576 patches. Writes accuracy.svg. Ctrl-C prints what has been counted so far.
+merging, for random and for evenly spread patches, and for all 576 patches. Writes accuracy.svg. Ctrl-C prints what has
+been counted so far.
 
   --budget LIST          of 64, 128, 192; default all of them. 576 is always run
   --questions N          default 560
