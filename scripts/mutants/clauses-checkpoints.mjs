@@ -48,7 +48,6 @@ export const checkpointClauseMutants = [
   {
     id: 2204,
     bug: 'of two equal keys the last one counts',
-    quick: true,
     file: 'src/models/checkpoint/strict-json.ts',
     edits: [['if (members.has(key)) {', "if (members.has(key) && key === '') {"]],
     clauses: ['M-2.4'],

@@ -173,7 +173,6 @@ const bySampling = [
   {
     id: 2803,
     bug: 'the kept probabilities are not made whole again',
-    quick: true,
     edits: [['if (share * whole < sum) return tokenId;', 'if (share < sum + 0 * whole) return tokenId;']],
     clauses: ['M-8.3'],
   },

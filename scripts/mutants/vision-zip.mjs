@@ -53,7 +53,6 @@ export const visionZipMutants = [
   {
     id: 55,
     bug: 'patch indices are returned as token indices',
-    quick: true,
     file: zip,
     edits: [['shiftIndices(keptPatchIndices, 1)', 'shiftIndices(keptPatchIndices, 0)']],
   },
