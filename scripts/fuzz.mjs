@@ -45,8 +45,7 @@ await esbuild({
 });
 const { startFuzzing, targetNames } = await import(pathToFileURL(join(folder, 'tool.mjs')).href);
 if (![...targetNames, 'faulty'].includes(values.target)) {
-  console.error(`fuzz: expected --target to be one of ${targetNames.join(', ')}, got ${values.target}.`);
-  process.exit(2);
+  refuse('fuzz', `expected --target to be one of ${targetNames.join(', ')}, got ${values.target}.`);
 }
 if (values.target === 'cli' && !isBuilt(ROOT)) await build(ROOT, { types: false });
 

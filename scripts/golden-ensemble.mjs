@@ -8,7 +8,7 @@
 
 import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
-import { optionsOf } from './options.mjs';
+import { optionsOf, refuse } from './options.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const SPECS = ['spec/golden.spec.ts', 'spec/embedded.spec.ts', 'spec/models/llava/layouts-golden.spec.ts'];
@@ -21,8 +21,7 @@ for (const name of values.driver) {
   const env = { XDG_CACHE_HOME: join(ROOT, '.cache', 'golden-ensemble', name) };
   const { code, output } = await node(['scripts/setup.mjs', '--driver', name], env);
   if (code !== 0) {
-    console.error(`golden-ensemble: expected a driver ${name}, got\n${output}`);
-    process.exit(2);
+    refuse('golden-ensemble', `expected a driver ${name}, got\n${output}`);
   }
   adapters.push({ name, env });
 }

@@ -30,7 +30,7 @@ import { join, resolve } from 'node:path';
 import { build } from './build.mjs';
 import { divergenceOf, recordMargins } from './golden/mutant-margins.mjs';
 import { mutants as all } from './mutants/index.mjs';
-import { optionsOf } from './options.mjs';
+import { optionsOf, refuse } from './options.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const LIMIT_MS = 300_000;
@@ -59,12 +59,10 @@ const mutants = all.filter(
 );
 const jobs = Number(values.jobs ?? Math.min(2, availableParallelism()));
 if (values.record && (values.quick || only !== undefined)) {
-  console.error('mutants: expected --record with all bugs, which --quick and --only leave out');
-  process.exit(2);
+  refuse('mutants', 'expected --record with all bugs, which --quick and --only leave out');
 }
 if (!Number.isInteger(jobs) || jobs < 1) {
-  console.error(`mutants: expected --jobs of 1 or more, got ${values.jobs}`);
-  process.exit(2);
+  refuse('mutants', `expected --jobs of 1 or more, got ${values.jobs}`);
 }
 
 const copies = [];

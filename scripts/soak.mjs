@@ -27,8 +27,7 @@ if (!isCount(operationCount) || !isCount(askCount) || !Number.isInteger(seed)) {
   );
 }
 if (globalThis.gc === undefined) {
-  console.error('soak: expected node --expose-gc (npm run soak), got no gc().');
-  process.exit(2);
+  refuse('soak', 'expected node --expose-gc (npm run soak), got no gc().');
 }
 
 const MODEL = join(resolve(import.meta.dirname, '..'), 'golden', 'tiny-llava');

@@ -8,7 +8,9 @@ import { cli, expectThat, oneLine, PICTURE, refusal, run, withFolder } from './c
 const ASK = ['ask', PICTURE, 'What color is the ring?'];
 const NONE = /^visionzip: openGpu: expected a WebGPU adapter.*, got none/;
 
-export async function adapter({ check, skip }, driverFolder) {
+export async function adapter({ check }, driverFolder) {
+  const whyNot =
+    driverFolder === null ? 'set-up has built no private driver here (npm run setup -- --driver KIND)' : null;
   await check('no adapter: the list of drivers names a file that is not there', () =>
     withFolder(async (folder) => {
       const ended = await cli(ASK, { env: { VK_DRIVER_FILES: join(folder, 'none.json') } });
@@ -40,41 +42,32 @@ export async function adapter({ check, skip }, driverFolder) {
     'has half a loader': (folder) => truncateSync(library(folder, /libvulkan\.so/), 100_000),
   };
   for (const [name, damage] of Object.entries(damages)) {
-    const fault = `no adapter: the private folder ${name}`;
-    if (driverFolder === null)
-      skip(fault, 'set-up has built no private driver here (npm run setup -- --driver KIND)');
-    else
-      await check(fault, () =>
-        withFolder(async (folder) => {
-          const damaged = join(folder, 'vulkan');
-          cpSync(driverFolder, damaged, { recursive: true });
-          damage(damaged);
-          const env = { VISIONZIP_DRIVER: 'private', VISIONZIP_DRIVER_FOLDER: damaged };
-          // Without its loader a folder still works where the system has one.
-          const ended = await cli(ASK, { env });
-          return refusal(ended, NONE);
-        }),
-      );
+    const spoilt = () =>
+      withFolder(async (folder) => {
+        const damaged = join(folder, 'vulkan');
+        cpSync(driverFolder, damaged, { recursive: true });
+        damage(damaged);
+        const env = { VISIONZIP_DRIVER: 'private', VISIONZIP_DRIVER_FOLDER: damaged };
+        return refusal(await cli(ASK, { env }), NONE);
+      });
+    await check(`no adapter: the private folder ${name}`, spoilt, whyNot);
   }
 
-  const fault = 'no adapter, and then one, in one process';
-  if (driverFolder === null) skip(fault, 'set-up has built no private driver here');
-  else
-    await check(fault, () =>
-      withFolder(async (folder) => {
-        mkdirSync(join(folder, 'empty'));
-        const program = `
+  const bothInTurn = () =>
+    withFolder(async (folder) => {
+      mkdirSync(join(folder, 'empty'));
+      const program = `
           const { openGpu, read, tensor } = await import('./dist/tensor.js');
           const driver = 'private';
           const error = await openGpu({ driver, driverFolder: ${JSON.stringify(join(folder, 'empty'))} }).catch((thrown) => thrown);
           const gpu = await openGpu({ driver, driverFolder: ${JSON.stringify(driverFolder)} });
           console.log(error.name, (await read(tensor(gpu, Float32Array.of(5), [1])))[0]);
           gpu.close();`;
-        const { stdout, stderr } = await run(process.execPath, ['--input-type=module', '-e', program]);
-        expectThat(stdout.trim().endsWith('GpuError 5'), `got ${oneLine(stdout)} ${oneLine(stderr)}`);
-        return 'GpuError, then a device that computes';
-      }),
-    );
+      const { stdout, stderr } = await run(process.execPath, ['--input-type=module', '-e', program]);
+      expectThat(stdout.trim().endsWith('GpuError 5'), `got ${oneLine(stdout)} ${oneLine(stderr)}`);
+      return 'GpuError, then a device that computes';
+    });
+  await check('no adapter, and then one, in one process', bothInTurn, whyNot);
 }
 
 function library(folder, pattern) {

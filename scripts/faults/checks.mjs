@@ -32,17 +32,18 @@ export function report(only) {
   return {
     counts,
     isWanted,
-    /** Runs `body`, which says what came of the fault, or throws if that is not what should. */
-    async check(fault, body) {
+    /**
+     * Runs `body`, which says what came of the fault, or throws if that is not what should. Where there is a reason why it cannot
+     * be tried here, it is skipped.
+     */
+    async check(fault, body, whyNot = null) {
       if (!isWanted(fault)) return;
+      if (whyNot !== null) return print('skipped', fault, whyNot);
       try {
         print('ok', fault, await body());
       } catch (error) {
         print('wrong', fault, oneLine(error instanceof Error ? error.message : String(error)));
       }
-    },
-    skip(fault, reason) {
-      if (isWanted(fault)) print('skipped', fault, reason);
     },
   };
 }
@@ -70,6 +71,31 @@ export async function errorOf(work, name, pattern) {
   const isExpected = error.name === name && pattern.test(error.message);
   expectThat(isExpected, `expected ${name} ${pattern}, got ${error.name}: ${error.message}`);
   return error;
+}
+
+/** The parts of an answer, to its end. */
+export async function partsOf(answer) {
+  const parts = [];
+  for await (const part of answer) parts.push(part);
+  return parts;
+}
+
+/** The same files; `beforeRead(offset, length, size)` is called before each reading of weights. */
+export function watchedFiles(files, beforeRead) {
+  return {
+    ...files,
+    async open(name) {
+      const file = await files.open(name);
+      if (!name.endsWith('.safetensors')) return file;
+      return {
+        ...file,
+        read(offset, length) {
+          beforeRead(offset, length, file.size);
+          return file.read(offset, length);
+        },
+      };
+    },
+  };
 }
 
 /** Runs a program to its end. `output` is a file descriptor in the place of standard output. */

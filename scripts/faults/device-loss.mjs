@@ -3,10 +3,11 @@
 
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { errorOf, expectThat, MODEL, PICTURE } from './checks.mjs';
+import { errorOf, expectThat, MODEL, PICTURE, partsOf, watchedFiles } from './checks.mjs';
 
 const LOST = /the device was lost/;
 const BUDGET = { dominantCount: 54, contextualCount: 10 };
+const HEADER_BYTES = 65_536; // tensors begin behind
 
 export async function deviceLoss({ check }, library) {
   const { dispose, encodeImage, openGpu, prefill, project, read, readAll, splice, tidy, visionZip } = library;
@@ -34,8 +35,7 @@ export async function deviceLoss({ check }, library) {
     try {
       const llava = await library.loadLlava(gpu, files);
       const pixels = library.preprocessPad(image, llava.preprocessor);
-      const ids = [];
-      for await (const id of library.answerZipped(llava, pixels, question, BUDGET)) ids.push(id);
+      const ids = await partsOf(library.answerZipped(llava, pixels, question, BUDGET));
       const text = llava.tokenizer.decode(ids);
       expectThat(text === right, `a new device answers ${JSON.stringify(text)}, not ${right}`);
       return 'a new device answers';
@@ -47,7 +47,10 @@ export async function deviceLoss({ check }, library) {
   for (const part of ['the first', 'the last']) {
     await check(`device lost while loading, at ${part} tensor`, async () => {
       const gpu = await openGpu();
-      const losing = losingFiles(files, gpu, part);
+      const losing = watchedFiles(files, (offset, length, size) => {
+        const isReached = part === 'the last' ? offset + length === size : offset >= HEADER_BYTES;
+        if (isReached) gpu.device.destroy();
+      });
       const error = await errorOf(() => library.loadLlava(gpu, losing), 'GpuError', LOST);
       const held = gpu.memory.live.size;
       gpu.close();
@@ -122,10 +125,10 @@ export async function deviceLoss({ check }, library) {
     lose(async ({ gpu, llava, pixels }) => {
       const tokens = tidy(gpu, () => visionZip(encodeImage(llava, pixels), BUDGET).tokens);
       const conversation = library.converse(llava, tokens);
-      await everything(conversation.ask(question));
+      await partsOf(conversation.ask(question));
       await loseNow(gpu);
-      const error = await errorOf(() => everything(conversation.ask(question)), 'GpuError', LOST);
-      await errorOf(() => everything(conversation.ask(question)), 'GpuError', LOST);
+      const error = await errorOf(() => partsOf(conversation.ask(question)), 'GpuError', LOST);
+      await errorOf(() => partsOf(conversation.ask(question)), 'GpuError', LOST);
       expectThat(conversation.turns.length === 1, `${conversation.turns.length} turns were noted`);
       conversation.end();
       dispose(tokens);
@@ -155,30 +158,4 @@ export async function deviceLoss({ check }, library) {
 async function loseNow(gpu) {
   gpu.device.destroy();
   await gpu.device.lost;
-}
-
-async function everything(texts) {
-  let whole = '';
-  for await (const text of texts) whole += text;
-  return whole;
-}
-
-/** The same files; the device goes when the first byte of a tensor, or the last, is read. */
-function losingFiles(files, gpu, part) {
-  return {
-    ...files,
-    async open(name) {
-      const file = await files.open(name);
-      if (!name.endsWith('.safetensors')) return file;
-      return {
-        ...file,
-        async read(offset, length) {
-          const isLast = offset + length === file.size;
-          const isTensor = offset >= 65_536; // behind the header
-          if (part === 'the last' ? isLast : isTensor) gpu.device.destroy();
-          return file.read(offset, length);
-        },
-      };
-    },
-  };
 }

@@ -5,10 +5,11 @@
 import { readFileSync } from 'node:fs';
 import { drawer } from '../soak/asks.mjs';
 import { BLOCKS, OPERATIONS, openBench, WAITING } from '../soak/operations.mjs';
-import { errorOf, expectThat, MODEL, PICTURE } from './checks.mjs';
+import { errorOf, expectThat, MODEL, PICTURE, partsOf, watchedFiles } from './checks.mjs';
 
 const BUDGET = { dominantCount: 54, contextualCount: 10 };
 const CUTS = 40;
+const SHARES = [0.02, 0.3, 0.6, 0.9]; // of the weights, which are uploaded by then
 
 export async function memory({ check, isWanted }, library) {
   const fault = 'beyond the budget in';
@@ -43,35 +44,17 @@ async function stages(check, library, gpu, fault) {
 
   await check(`${fault} loading`, async () => {
     // What does not fit as a whole is refused at once (M-2.31); here room goes while tensors are being uploaded.
-    let room = Number.POSITIVE_INFINITY;
-    const shrinking = {
-      ...files,
-      async open(name) {
-        const file = await files.open(name);
-        if (!name.endsWith('.safetensors')) return file;
-        return {
-          ...file,
-          read(offset, length) {
-            if (offset > room) gpu.memory.budgetBytes = inUse(gpu);
-            return file.read(offset, length);
-          },
-        };
-      },
-    };
-    const file = await files.open('model.safetensors');
-    const { size } = file;
-    await file.close();
-    let refused = 0;
-    for (const share of [0.02, 0.3, 0.6, 0.9]) {
-      room = share * size;
+    for (const share of SHARES) {
+      const shrinking = watchedFiles(files, (offset, _, size) => {
+        if (offset > share * size) gpu.memory.budgetBytes = inUse(gpu);
+      });
       await withBudget(gpu, gpu.memory.budgetBytes, async () => {
         await errorOf(() => library.loadLlava(gpu, shrinking), 'GpuError', /expected at most .+ got/);
       });
       expectThat(gpu.memory.live.size === 0, `${gpu.memory.live.size} tensors are still held`);
-      refused++;
     }
     dispose(await library.loadLlava(gpu, files));
-    return `${refused} places, GpuError each, nothing held; with room it loads`;
+    return `${SHARES.length} places, GpuError each, nothing held; with room it loads`;
   });
 
   const llava = await library.loadLlava(gpu, files);
@@ -82,11 +65,7 @@ async function stages(check, library, gpu, fault) {
   const projected = project(llava, zip.tokens);
   const embeds = splice(llava, prompt, projected);
   const options = { maxNewTokens: 8 };
-  const all = async (tokens) => {
-    const list = [];
-    for await (const token of tokens) list.push(token);
-    return list.join();
-  };
+  const all = async (answer) => (await partsOf(answer)).join();
   const told = async (result, pick) => {
     try {
       return (await read(pick(result))).join();
@@ -151,14 +130,15 @@ async function operations(check, library, gpu, fault) {
   const bench = await openBench(library, gpu, drawer(1));
   const failures = [];
   let [places, kinds] = [0, 0];
-  for (const [name, run] of [...OPERATIONS, ...BLOCKS, ...WAITING]) {
+  const tidied = [...OPERATIONS, ...BLOCKS].map(([name, run]) => [
+    name,
+    (b) => library.tidy(gpu, () => run(b)),
+  ]);
+  for (const [name, run] of [...tidied, ...WAITING]) {
     const body = async (begin) => {
       bench.draw = drawer(7);
       begin(); // inputs come from an upload each, so some of the refusals fall there
-      const results = await (WAITING.some(([other]) => other === name)
-        ? run(bench)
-        : library.tidy(gpu, () => run(bench)));
-      library.dispose(results);
+      library.dispose(await run(bench));
       return '';
     };
     try {

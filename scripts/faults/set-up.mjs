@@ -34,7 +34,7 @@ const MOMENTS = {
   'while the new folder is tried': { file: 'folder/contents.txt' },
 };
 
-export async function setUpFaults({ check, skip, isWanted }, driverFolder) {
+export async function setUpFaults({ check, isWanted }, driverFolder) {
   const reason = whyNoRepository(driverFolder);
   const faults = [
     ...Object.keys(MOMENTS).map((moment) => `set-up killed ${moment}`),
@@ -46,12 +46,12 @@ export async function setUpFaults({ check, skip, isWanted }, driverFolder) {
     'disk small before set-up',
     'cache folder read-only in set-up',
   ];
-  if (reason !== null) for (const fault of faults) skip(fault, reason);
+  if (reason !== null) for (const fault of faults) await check(fault, null, reason);
   else if (faults.some(isWanted)) {
     await withFolder(async (folder) => {
       const repository = await openRepository(folder, driverFolder);
       try {
-        await withDriver({ check, skip }, repository);
+        await withDriver(check, repository);
       } finally {
         repository.close();
       }
@@ -60,7 +60,7 @@ export async function setUpFaults({ check, skip, isWanted }, driverFolder) {
   await building({ check });
 }
 
-async function withDriver({ check, skip }, repository) {
+async function withDriver(check, repository) {
   for (const [name, moment] of Object.entries(MOMENTS)) {
     await check(`set-up killed ${name}`, () =>
       withFolder(async (cache) => {
@@ -100,57 +100,44 @@ async function withDriver({ check, skip }, repository) {
     }),
   );
 
-  if (CANNOT_MOUNT)
-    for (const fault of ['disk full in set-up', 'disk full before set-up', 'disk small before set-up'])
-      skip(fault, CANNOT_MOUNT);
-  else {
-    await check('disk full in set-up', () =>
-      withDisk('800m', async (disk) => {
-        const reached = repository.hold(/mesa-vulkan-drivers/);
-        const ending = repository.setUp(disk);
-        await reached;
-        // Somebody else fills the disk: what is left is less than the driver.
-        shrinkToUsed(disk);
-        repository.letGo();
-        const { code, stderr } = await ending;
-        const hasSaid = /space|write|No space left/i.test(stderr);
-        expectThat(
-          code === 2 && hasSaid && !/\n\s+at /.test(stderr),
-          `ended with ${code}: ${oneLine(stderr)}`,
-        );
-        expectThat(leftIn(disk) === '', `left behind: ${leftIn(disk)}`);
-        remount(disk, 'size=800m');
-        return `${oneLine(/.*space.*/i.exec(stderr)?.[0] ?? '')}; ${await repaired(repository, disk)}`;
-      }),
-    );
-    for (const [fault, prepare] of Object.entries({
-      'disk full before set-up': fill,
-      'disk small before set-up': () => {},
-    })) {
-      await check(fault, () =>
-        withDisk('64k', async (disk) => {
-          prepare(disk);
-          const { code, stderr } = await repository.setUp(disk);
-          const hasSaid = /XDG_CACHE_HOME/.test(stderr) && !/\n\s+at /.test(stderr);
-          expectThat(code === 1 && hasSaid, `ended with ${code}: ${oneLine(stderr)}`);
-          expectThat(leftIn(disk) === '', `left behind: ${leftIn(disk)}`);
-          return oneLine(stderr.split('\n').find((line) => line.includes('XDG_CACHE_HOME')));
-        }),
-      );
-    }
-  }
+  const filledMeanwhile = () =>
+    withDisk('800m', async (disk) => {
+      const reached = repository.hold(/mesa-vulkan-drivers/);
+      const ending = repository.setUp(disk);
+      await reached;
+      // Somebody else fills the disk: what is left is less than the driver.
+      shrinkToUsed(disk);
+      repository.letGo();
+      const { code, stderr } = await ending;
+      const hasSaid = /space|write|No space left/i.test(stderr);
+      expectThat(code === 2 && hasSaid && !/\n\s+at /.test(stderr), `ended with ${code}: ${oneLine(stderr)}`);
+      expectThat(leftIn(disk) === '', `left behind: ${leftIn(disk)}`);
+      remount(disk, 'size=800m');
+      return `${oneLine(/.*space.*/i.exec(stderr)?.[0] ?? '')}; ${await repaired(repository, disk)}`;
+    });
+  await check('disk full in set-up', filledMeanwhile, CANNOT_MOUNT);
 
-  if (CANNOT_MOUNT) skip('cache folder read-only in set-up', CANNOT_MOUNT);
-  else
-    await check('cache folder read-only in set-up', () =>
-      withDisk('1m', async (disk) => {
-        remount(disk, 'ro');
-        const { code, stderr } = await repository.setUp(disk);
-        const hasSaid = /cannot be (made|written): .*EROFS.*XDG_CACHE_HOME/.test(stderr);
-        expectThat(code === 1 && hasSaid, `ended with ${code}: ${oneLine(stderr)}`);
-        return oneLine(stderr.split('\n').find((line) => line.includes('EROFS')));
-      }),
-    );
+  const tooSmall = (prepare) =>
+    withDisk('64k', async (disk) => {
+      prepare(disk);
+      const { code, stderr } = await repository.setUp(disk);
+      const hasSaid = /XDG_CACHE_HOME/.test(stderr) && !/\n\s+at /.test(stderr);
+      expectThat(code === 1 && hasSaid, `ended with ${code}: ${oneLine(stderr)}`);
+      expectThat(leftIn(disk) === '', `left behind: ${leftIn(disk)}`);
+      return oneLine(stderr.split('\n').find((line) => line.includes('XDG_CACHE_HOME')));
+    });
+  await check('disk full before set-up', () => tooSmall(fill), CANNOT_MOUNT);
+  await check('disk small before set-up', () => tooSmall(() => {}), CANNOT_MOUNT);
+
+  const readOnly = () =>
+    withDisk('1m', async (disk) => {
+      remount(disk, 'ro');
+      const { code, stderr } = await repository.setUp(disk);
+      const hasSaid = /cannot be (made|written): .*EROFS.*XDG_CACHE_HOME/.test(stderr);
+      expectThat(code === 1 && hasSaid, `ended with ${code}: ${oneLine(stderr)}`);
+      return oneLine(stderr.split('\n').find((line) => line.includes('EROFS')));
+    });
+  await check('cache folder read-only in set-up', readOnly, CANNOT_MOUNT);
 }
 
 /** Leaves a MB of a disk. What is written meanwhile may be more than that: then it is measured again. */

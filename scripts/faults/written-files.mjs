@@ -56,13 +56,12 @@ const WRITERS = {
   },
 };
 
-export async function writtenFiles({ check, skip }, driverFolder) {
+export async function writtenFiles({ check }, driverFolder) {
   for (const [name, writer] of Object.entries(WRITERS)) {
     for (const [how, left] of Object.entries({ full: 0, 'nearly full': 4096 })) {
       const fault = `disk ${how}: ${name}`;
       if (left > 0 && name === 'chat /save') continue; // less than a page
-      if (CANNOT_MOUNT) skip(fault, CANNOT_MOUNT);
-      else await check(fault, () => withDisk('2m', (disk) => onFullDisk(disk, writer, left)));
+      await check(fault, () => withDisk('2m', (disk) => onFullDisk(disk, writer, left)), CANNOT_MOUNT);
     }
   }
 
@@ -94,85 +93,73 @@ export async function writtenFiles({ check, skip }, driverFolder) {
   const asUser = canSet ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
   const cannotDrop = noRoot || canSet ? null : 'root may write everywhere, and there is no setpriv';
 
-  if (cannotDrop) skip('folder read-only: zip --out', cannotDrop);
-  else
-    await check('folder read-only: zip --out', () =>
-      withFolder(async (folder) => {
-        chmodSync(folder, 0o555);
-        const ended = await runAs(asUser, [CLI, 'zip', PICTURE, '--out', folder]);
-        return refusal(ended, /^visionzip: --out .+: expected a folder that can be written, got /);
-      }),
-    );
+  const readOnlyFolder = () =>
+    withFolder(async (folder) => {
+      chmodSync(folder, 0o555);
+      const ended = await runAs(asUser, [CLI, 'zip', PICTURE, '--out', folder]);
+      return refusal(ended, /^visionzip: --out .+: expected a folder that can be written, got /);
+    });
+  await check('folder read-only: zip --out', readOnlyFolder, cannotDrop);
 
-  for (const how of ['read-only', 'full']) {
-    const fault = `cache folder ${how}: ask`;
-    if (how === 'read-only' && cannotDrop) skip(fault, cannotDrop);
-    else if (how === 'full' && CANNOT_MOUNT) skip(fault, CANNOT_MOUNT);
-    else if (how === 'read-only')
-      await check(fault, () =>
-        withFolder(async (folder) => {
-          const { env, cache } = copiedCache(folder, driverFolder);
-          chmodSync(folder, 0o755); // others may look
-          chmodSync(cache, 0o555);
-          const before = contentsOf(cache);
-          const ended = await runAs(asUser, [CLI, 'ask', PICTURE, QUESTION], { env });
-          return answered(ended, contentsOf(cache) === before);
-        }),
-      );
-    else
-      await check(fault, () =>
-        withDisk(driverFolder === null ? '1m' : folderSize(driverFolder) + 2 ** 20, async (disk) => {
-          const { env, cache } = copiedCache(disk, driverFolder);
-          fill(disk);
-          const driver = join(cache, 'vulkan-1');
-          const before = contentsOf(driver);
-          const said = answered(
-            await cli(['ask', PICTURE, QUESTION], { env }),
-            contentsOf(driver) === before,
-          );
-          // What Mesa has begun of its shader cache is its own; with room it goes on.
-          rmSync(join(disk, 'filler'));
-          answered(await cli(['ask', PICTURE, QUESTION], { env }), contentsOf(driver) === before);
-          return `${said}, and again when there is room`;
-        }),
-      );
-  }
+  const readOnlyCache = () =>
+    withFolder(async (folder) => {
+      const { env, cache } = copiedCache(folder, driverFolder);
+      chmodSync(folder, 0o755); // others may look
+      chmodSync(cache, 0o555);
+      const before = contentsOf(cache);
+      const ended = await runAs(asUser, [CLI, 'ask', PICTURE, QUESTION], { env });
+      return answered(ended, contentsOf(cache) === before);
+    });
+  await check('cache folder read-only: ask', readOnlyCache, cannotDrop);
+
+  const fullCache = () =>
+    withDisk(driverFolder === null ? '1m' : folderSize(driverFolder) + 2 ** 20, async (disk) => {
+      const { env, cache } = copiedCache(disk, driverFolder);
+      fill(disk);
+      const driver = join(cache, 'vulkan-1');
+      const before = contentsOf(driver);
+      const ask = async () =>
+        answered(await cli(['ask', PICTURE, QUESTION], { env }), contentsOf(driver) === before);
+      const said = await ask();
+      // What Mesa has begun of its shader cache is its own; with room it goes on.
+      rmSync(join(disk, 'filler'));
+      await ask();
+      return `${said}, and again when there is room`;
+    });
+  await check('cache folder full: ask', fullCache, CANNOT_MOUNT);
 
   // A model that is fetched is never on the disk, so a full one is no hindrance; broken connections: fetched-model.spec.ts.
-  const fetched = 'disk full: a fetched model';
-  if (CANNOT_MOUNT) skip(fetched, CANNOT_MOUNT);
-  else
-    await check(fetched, () =>
-      withDisk('1m', async (disk) => {
-        fill(disk);
-        const before = contentsOf(disk);
-        const server = createServer((request, response) => {
-          try {
-            response.end(readFileSync(join(MODEL, basename(request.url))));
-          } catch {
-            response.writeHead(404).end();
-          }
-        });
-        await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  const fetchedModel = () =>
+    withDisk('1m', async (disk) => {
+      fill(disk);
+      const before = contentsOf(disk);
+      const server = createServer((request, response) => {
         try {
-          const program = `
+          response.end(readFileSync(join(MODEL, basename(request.url))));
+        } catch {
+          response.writeHead(404).end();
+        }
+      });
+      await new Promise((done) => server.listen(0, '127.0.0.1', done));
+      try {
+        const program = `
             const { fetchedModel, loadLlava, openGpu } = await import('./dist/index.js');
             const gpu = await openGpu();
             const llava = await loadLlava(gpu, fetchedModel('http://127.0.0.1:${server.address().port}/model'));
             console.log('loaded', llava.config.text.layerCount > 0);
             gpu.close();`;
-          const { stdout, stderr } = await run(process.execPath, ['--input-type=module', '-e', program], {
-            env: { TMPDIR: disk },
-          });
-          expectThat(stdout.trim().endsWith('loaded true'), `got ${oneLine(stdout)} ${oneLine(stderr)}`);
-          expectThat(contentsOf(disk) === before, 'something was written');
-          return 'it loads; nothing is written';
-        } finally {
-          server.closeAllConnections();
-          server.close();
-        }
-      }),
-    );
+        const { stdout, stderr } = await run(process.execPath, ['--input-type=module', '-e', program], {
+          env: { TMPDIR: disk },
+        });
+        expectThat(stdout.trim().endsWith('loaded true'), `got ${oneLine(stdout)} ${oneLine(stderr)}`);
+        expectThat(contentsOf(disk) === before, 'something was written');
+        return 'it loads; nothing is written';
+      } finally {
+        server.closeAllConnections();
+        server.close();
+      }
+    });
+  await check('disk full: a fetched model', fetchedModel, CANNOT_MOUNT);
 }
 
 /** Node as this user, or as the one that `prefix` changes to. */

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
   add,
@@ -12,6 +11,7 @@ import {
   tidy,
 } from '../../src/tensor/index.ts';
 import { testGpu } from '../support/gpu.ts';
+import { mainThreadMs } from '../support/processor-time.ts';
 
 const gpu = await testGpu();
 
@@ -56,12 +56,6 @@ describe('T-3.4 the device', () => {
 });
 
 describe('T-3.1 waiting', () => {
-  /** CPU time of the main thread in ms, where it is to be had. */
-  function mainThreadMs(): number {
-    if (process.platform !== 'linux') return 0;
-    return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
-  }
-
   it('T-3.1 waiting for the device leaves the core to others', async () => {
     const size = 1024;
     const x = tensor(gpu, new Float32Array(size * size).fill(1 / size), [1, size, size]);

@@ -1,6 +1,7 @@
 // What a reader may do with a file that was tampered with: give a value that keeps its promises, or refuse it by name.
 
 import { FileError } from '../../../src/tensor/index.ts';
+import { timed } from '../processor-time.ts';
 import { type Draw, drawFor } from './draw.ts';
 import type { Watchdog } from './watchdog.ts';
 
@@ -51,13 +52,12 @@ export const SLOWEST_MS = 2000;
 /** Reads one file and judges what came of it. */
 export async function examine(target: Target, file: Files): Promise<Examined> {
   const broken = target.broken(file);
-  const start = process.cpuUsage();
-  const error = await target.read(file).then(
-    () => null,
-    (thrown: unknown) => thrown,
+  const { result: error, ms } = await timed(() =>
+    target.read(file).then(
+      () => null,
+      (thrown: unknown) => thrown,
+    ),
   );
-  const { user, system } = process.cpuUsage(start);
-  const ms = (user + system) / 1000;
   const tooSlow = ms > SLOWEST_MS ? { kind: 'hang', text: `took ${ms} ms` } : null;
   return { accepted: error === null, ms, wrong: whatIsWrong(target, error, broken) ?? tooSlow };
 }
